@@ -1,0 +1,404 @@
+"""The database: where it is, how a unit of work runs on it, and what its failures mean.
+
+`Database.read` and `Database.write` are the only scopes. They open, commit, roll back and repeat;
+a unit of work is a function of a session that never commits.
+"""
+
+import os
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+from studentcli import errors
+
+REVISION = "0002"
+"""The schema revision that this version works with; a test holds it equal to the newest one."""
+
+ATTEMPTS = 5
+SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})
+LOCK_TIMEOUT = "55P03"
+
+
+Result = TypeVar("Result")
+
+
+class StartAgain(Exception):  # noqa: N818  (an instruction, not an error)
+    """Raised by a unit of work whose locks turned out to be too few: roll back, run it again."""
+
+
+def normalize_url(database: str) -> URL:
+    """Read a database URL or the path of a SQLite file.
+
+    Args:
+        database: `sqlite:///path`, `postgresql://…`, `postgres://…` or a path.
+
+    Returns:
+        The URL with the driver that studentcli uses.
+
+    Raises:
+        errors.Usage: for any other kind of database, or a URL that cannot be read.
+    """
+    if "://" not in database:
+        return URL.create("sqlite+pysqlite", database=str(Path(database).expanduser().absolute()))
+    try:
+        url = make_url(database)
+    except (ArgumentError, ValueError) as error:
+        raise errors.Usage("the database URL cannot be read") from error
+    backend = url.drivername.partition("+")[0]
+    if backend in {"postgres", "postgresql"}:
+        return url.set(drivername="postgresql+psycopg")
+    if backend == "sqlite" and url.database:
+        path = str(Path(url.database).expanduser().absolute())
+        return URL.create("sqlite+pysqlite", database=path)
+    raise errors.Usage(
+        f"{backend} is no database that studentcli works with",
+        hint="give a PostgreSQL URL (postgresql://host/name) or the path of a SQLite file",
+    )
+
+
+def init_database(url: str) -> str:
+    """Create the database of a URL, or upgrade it to this version's schema.
+
+    Args:
+        url: as `normalize_url` reads it. A SQLite file is created with mode 0600; a PostgreSQL
+            database must exist, its tables are created.
+
+    Returns:
+        The revision that the database has now.
+    """
+    from studentcli import schema
+
+    return schema.upgrade(Database(normalize_url(url)), create=True)
+
+
+class Database:
+    """One SQLite file or PostgreSQL database.
+
+    Args:
+        url: as `normalize_url` gives it.
+        wait: seconds to wait for somebody else's lock.
+    """
+
+    def __init__(self, url: URL, *, wait: float = 5.0) -> None:
+        self.url = url
+        self.wait = wait
+        self.is_sqlite = url.get_backend_name() == "sqlite"
+        self._engine: Engine | None = None
+
+    def __str__(self) -> str:
+        """Name the database as people do, without a password."""
+        if self.is_sqlite:
+            return str(self.url.database)
+        return self.url.set(drivername="postgresql").render_as_string(hide_password=True)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, made at the first use."""
+        if self._engine is None:
+            self._engine = self._create_sqlite() if self.is_sqlite else self._create_postgres()
+        return self._engine
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+    def _create_sqlite(self) -> Engine:
+        path = Path(str(self.url.database))
+
+        def connect() -> sqlite3.Connection:
+            # mode=rw: a mistyped path must never become a new, empty database.
+            connection = sqlite3.connect(
+                path.as_uri() + "?mode=rw", uri=True, timeout=self.wait, isolation_level=None
+            )
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA cache_size = -65536")
+            return connection
+
+        engine = create_engine(self.url, creator=connect, poolclass=NullPool)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+    def _create_postgres(self) -> Engine:
+        try:
+            import psycopg  # noqa: F401  (only to say what is missing)
+        except ImportError as error:
+            raise errors.DatabaseUnavailable(
+                "PostgreSQL needs the psycopg driver", hint="pip install 'studentcli[postgres]'"
+            ) from error
+        return create_engine(
+            self.url,
+            poolclass=NullPool,
+            connect_args={
+                "prepare_threshold": None,  # a transaction pooler may stand between
+                "application_name": f"studentcli:{os.getpid()}",
+                "connect_timeout": 10,
+            },
+        )
+
+    def read(self, unit: Callable[[Session], Result]) -> Result:
+        """Run a unit of work on one snapshot; it can write nothing.
+
+        Raises:
+            errors.DatabaseUnavailable: when it cannot be reached, or its schema is another one.
+        """
+        return self._run(unit, writes=False)
+
+    def write(self, unit: Callable[[Session], Result], *, dry_run: bool = False) -> Result:
+        """Run a unit of work and commit it; after a serialization failure, run it again.
+
+        Args:
+            unit: must be repeatable: no output, file or prompt inside it.
+            dry_run: run it as a forecast on one snapshot, without locks or writes.
+
+        Raises:
+            errors.Busy: when somebody else's lock was not released within `wait` seconds.
+            errors.DatabaseUnavailable: as `read`.
+        """
+        return self._run(unit, writes=not dry_run)
+
+    def _run(self, unit: Callable[[Session], Result], *, writes: bool) -> Result:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with self.session(writes=writes) as session:
+                    require_revision(session.connection())
+                    result = unit(session)
+                    if writes:
+                        _commit(self, session)
+            except StartAgain:
+                if attempt == ATTEMPTS:
+                    raise errors.Busy("the courses of this request keep changing") from None
+            except DBAPIError as error:
+                if attempt == ATTEMPTS or _sqlstate(error) not in SERIALIZATION_FAILURES:
+                    raise self.explain(error) from error
+            else:
+                return result
+            time.sleep(random.uniform(0.01, 0.05) * 2**attempt)  # noqa: S311  (jitter)
+        raise AssertionError  # pragma: no cover
+
+    @contextmanager
+    def session(self, *, writes: bool) -> Iterator[Session]:
+        """Open a session in a fresh transaction; leaving it rolls back what was not committed."""
+        with self.connect(writes=writes) as connection:
+            session = Session(connection, expire_on_commit=False, autoflush=False)
+            session.info["forecast"] = not writes
+            try:
+                yield session
+            finally:
+                session.close()
+
+    @contextmanager
+    def connect(self, *, writes: bool) -> Iterator[Connection]:
+        """Open a connection in a fresh transaction with this database's lock settings."""
+        if self.is_sqlite and not Path(str(self.url.database)).exists():
+            raise errors.DatabaseMissing(
+                f"there is no database at {self}",
+                hint="studentcli db init creates it; --database or STUDENTCLI_DATABASE_URL names"
+                " another one",
+            )
+        try:
+            connection = self.engine.connect()
+        except DBAPIError as error:
+            raise self.explain(error) from error
+        with connection:
+            if self.is_sqlite:
+                connection = connection.execution_options(studentcli_writes=writes)
+            elif not writes:
+                connection = connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+            try:
+                connection.begin()
+                if writes and not self.is_sqlite:
+                    set_lock_timeout(connection, self.wait)
+            except DBAPIError as error:
+                raise self.explain(error) from error
+            yield connection
+            with suppress(DBAPIError):
+                connection.rollback()
+
+    def explain(self, error: DBAPIError) -> Exception:
+        """Turn a driver's error into one that the user can act upon; a bug stays as it is."""
+        explained = _explain_sqlite(self, error) if self.is_sqlite else self._explain_pg(error)
+        return explained or error
+
+    def _explain_pg(self, error: DBAPIError) -> errors.StudentcliError | None:
+        state = _sqlstate(error)
+        if state == LOCK_TIMEOUT or state in SERIALIZATION_FAILURES:
+            return errors.Busy(f"waited {self.wait:g} s for {self._blockers()}")
+        if state is not None and state[:2] == "53":
+            return errors.DatabaseUnavailable(f"the server of {self} has no room left")
+        if state is None or state[:2] in {"08", "28", "57", "3D"} or state == "25006":
+            reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else "gone"
+            return errors.DatabaseUnavailable(
+                f"{self} cannot be used: {self._without_password(reason)}",
+                hint="check that the server runs, and the name and password in"
+                " STUDENTCLI_DATABASE_URL or PGPASSFILE",
+            )
+        return None
+
+    def _without_password(self, message: str) -> str:
+        password = self.url.password
+        return message.replace(str(password), "***") if password else message
+
+    def _blockers(self) -> str:
+        """Name the sessions that block others in this database, as far as the server tells."""
+        query = text(
+            "SELECT DISTINCT b.application_name, b.pid FROM pg_stat_activity w"
+            " CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS blocking(pid)"
+            " JOIN pg_stat_activity b ON b.pid = blocking.pid"
+            " WHERE w.datname = current_database() LIMIT 3"
+        )
+        idle = text(
+            "SELECT application_name, pid FROM pg_stat_activity WHERE datname ="
+            " current_database() AND state = 'idle in transaction' LIMIT 3"
+        )
+        with suppress(DBAPIError), self.engine.connect() as connection:
+            rows = connection.execute(query).all() or connection.execute(idle).all()
+            if rows:
+                return ", ".join(f"{name or 'a session'} (server process {pid})" for name, pid in rows)
+        return "another session"
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # The driver's own BEGIN is deferred: check-then-insert under it oversells every time.
+    writes = connection.get_execution_options().get("studentcli_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _commit(database: Database, session: Session) -> None:
+    """Commit; when the connection is lost meanwhile, find out what became of it."""
+    try:
+        session.connection().commit()
+    except DBAPIError as error:
+        if not error.connection_invalidated and _sqlstate(error) not in {None, "57P01"}:
+            raise
+        key = session.info.get("request_key")
+        if database.is_sqlite or key is None:
+            raise
+        if not _is_recorded(database, key):
+            raise errors.DatabaseUnavailable(
+                "the connection was lost while saving, and nothing was recorded",
+                hint="run the command again",
+            ) from error
+
+
+def _is_recorded(database: Database, request_key: str) -> bool:
+    """Look an operation up by its request key over a new connection, for up to 30 s."""
+    query = text("SELECT 1 FROM operations WHERE request_key = :key")
+    for pause in (0.2, 0.5, 1, 2, 4, 8, 15):
+        try:
+            with database.engine.connect() as connection:
+                return connection.execute(query, {"key": request_key}).first() is not None
+        except DBAPIError:
+            time.sleep(pause)
+    raise errors.DatabaseUnavailable(
+        "the connection was lost while saving: it is not known whether the change was recorded",
+        hint="studentcli history shows it when it was",
+    )
+
+
+def set_lock_timeout(connection: Connection, seconds: float) -> None:
+    """Bound the wait for a lock, for this transaction only (a pooler may stand between)."""
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {max(1, round(seconds * 1000))}")
+
+
+def require_revision(connection: Connection) -> None:
+    """Stop when the schema is not the one that this version works with: one SELECT, no Alembic.
+
+    Raises:
+        errors.SchemaMismatch: with the command to run.
+    """
+    revision = current_revision(connection)
+    if revision == REVISION:
+        return
+    if revision is None:
+        raise errors.SchemaMismatch(
+            "the database holds no studentcli tables",
+            hint="studentcli db init creates them; studentcli db adopt takes over older tables",
+        )
+    if revision > REVISION:
+        raise errors.SchemaMismatch(
+            f"the database has schema {revision}, newer than this studentcli ({REVISION})",
+            hint="install the newer studentcli",
+        )
+    raise errors.SchemaMismatch(
+        f"the database has schema {revision}, this studentcli needs {REVISION}",
+        hint="studentcli db backup FILE, then studentcli db upgrade",
+    )
+
+
+def current_revision(connection: Connection) -> str | None:
+    """Read the database's schema revision, or none when it has no version table."""
+    if connection.dialect.name == "sqlite":
+        exists = "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
+        if connection.exec_driver_sql(exists).first() is None:
+            return None
+    elif connection.exec_driver_sql("SELECT to_regclass('alembic_version')").scalar() is None:
+        return None
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    state = getattr(error.orig, "sqlstate", None)
+    return str(state) if state else None
+
+
+def _explain_sqlite(database: Database, error: DBAPIError) -> errors.StudentcliError | None:
+    """Map SQLite's result codes; its messages are not stable, the codes are."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is None:
+        return None
+    unavailable: dict[int, str] = {
+        sqlite3.SQLITE_READONLY: "cannot be written",
+        sqlite3.SQLITE_FULL: "has no room left: the disk is full",
+        sqlite3.SQLITE_CANTOPEN: "cannot be opened",
+        sqlite3.SQLITE_IOERR: "cannot be read or written: the disk failed",
+        sqlite3.SQLITE_NOTADB: "is no SQLite database",
+        sqlite3.SQLITE_CORRUPT: "is damaged",
+        sqlite3.SQLITE_PERM: "cannot be opened",
+        sqlite3.SQLITE_AUTH: "cannot be opened",
+    }
+    primary = int(code) & 0xFF
+    if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return errors.Busy(f"waited {database.wait:g} s for another writer of {database}")
+    if primary in unavailable:
+        return errors.DatabaseUnavailable(
+            f"{database} {unavailable[primary]}",
+            hint="check the path, its permissions and the free space; nothing was changed",
+        )
+    return None
+
+
+def listed_in(column: Any, values: Any, *, is_sqlite: bool) -> Any:
+    """Compare a column with a list of any length through one bound parameter.
+
+    Args:
+        column: an integer or text column.
+        values: the values; an empty list matches nothing.
+        is_sqlite: which engine the statement is for.
+    """
+    from sqlalchemy import bindparam, func, literal_column, select
+
+    listed = list(values)
+    if is_sqlite:
+        import json
+
+        # JSON's own escapes keep lone surrogates out: the command line refuses those before.
+        each = func.json_each(json.dumps(listed)).table_valued("value")
+        return column.in_(select(each.c.value))
+    from sqlalchemy.dialects.postgresql import ARRAY
+
+    bound = bindparam(None, listed, type_=ARRAY(column.type), unique=True)
+    return column == func.any(bound, type_=literal_column("1").type)

@@ -1,0 +1,264 @@
+"""Everything that can be refused or go wrong, as one tree with stable codes.
+
+A leaf is named as the registrar says it. `code` and `exit_status` are what people script
+against: they never change once released. Two places catch this tree: the boundary of the
+command line and that of HTTP.
+"""
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitStatus(IntEnum):
+    """The exit codes of every command."""
+
+    DONE = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    REFUSED = 4
+    BUSY = 5
+    BATCH_REFUSED = 6
+    DATABASE = 7
+    GUARD = 8
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class StudentcliError(Exception):
+    """A problem that the user can act upon.
+
+    Args:
+        message: one sentence without a full stop, naming the thing that is wrong.
+        hint: the next command to try; the class's own hint when left out.
+    """
+
+    code: ClassVar[str] = "error"
+    exit_status: ClassVar[ExitStatus] = ExitStatus.UNEXPECTED
+    http_status: ClassVar[int] = 500
+    default_hint: ClassVar[str | None] = None
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint or self.default_hint
+
+
+# ── not found, ambiguous ─────────────────────────────────────────────────────────────────
+
+
+class NotFound(StudentcliError):
+    """A word names nothing, or more than one thing."""
+
+    code = "not-found"
+    exit_status = ExitStatus.NOT_FOUND
+    http_status = 404
+
+
+class UnknownStudent(NotFound):
+    """No student has this number."""
+
+    code = "unknown-student"
+    default_hint = "studentcli student list shows the students"
+
+
+class UnknownCourse(NotFound):
+    """No course answers to this word."""
+
+    code = "unknown-course"
+    default_hint = "studentcli courses lists the courses"
+
+
+class UnknownTerm(NotFound):
+    """No term has this code, or today belongs to none or to several."""
+
+    code = "unknown-term"
+    default_hint = "name a term with --term; studentcli term list shows them"
+
+
+class UnknownOperation(NotFound):
+    """No operation has this number."""
+
+    code = "unknown-operation"
+    default_hint = "studentcli history lists the operations"
+
+
+class AmbiguousCourse(NotFound):
+    """The word names several courses."""
+
+    code = "ambiguous-course"
+    http_status = 409
+    default_hint = "write the course as TERM/CODE-SECTION"
+
+
+# ── refused by a rule ────────────────────────────────────────────────────────────────────
+
+
+class Refused(StudentcliError):
+    """A rule forbids the change."""
+
+    code = "refused"
+    exit_status = ExitStatus.REFUSED
+    http_status = 409
+
+
+class StudentInactive(Refused):
+    """An inactive student takes no seat."""
+
+    code = "student-inactive"
+
+
+class CourseClosed(Refused):
+    """A closed or cancelled course takes nobody."""
+
+    code = "course-closed"
+
+
+class CourseFull(Refused):
+    """No seat is free and the course has no waitlist to join."""
+
+    code = "course-full"
+
+
+class WaitlistFull(Refused):
+    """No seat is free and the waitlist has reached its capacity."""
+
+    code = "waitlist-full"
+
+
+class AlreadyWithdrawn(Refused):
+    """The student has withdrawn from the course; the transcript shows a W."""
+
+    code = "already-withdrawn"
+
+
+class AlreadyCompleted(Refused):
+    """The student has completed the course."""
+
+    code = "already-completed"
+
+
+class NotEnrolled(Refused):
+    """The student is not enrolled in the course."""
+
+    code = "not-enrolled"
+
+
+class NotApplied(Refused):
+    """Another change of an all-or-none request was refused."""
+
+    code = "not-applied"
+
+
+class AlreadyExists(Refused):
+    """The key is taken by a record that says something else."""
+
+    code = "already-exists"
+
+
+class InUse(Refused):
+    """What others depend on cannot be changed in this way."""
+
+    code = "in-use"
+
+
+class SupersededChange(Refused):
+    """A dated change is older than what is recorded (only an error with --strict)."""
+
+    code = "superseded"
+
+
+# ── values and files ─────────────────────────────────────────────────────────────────────
+
+
+class BadValue(Refused):
+    """A value cannot be read or is out of range."""
+
+    code = "bad-value"
+    http_status = 422
+
+
+class UnknownGrade(BadValue):
+    """The grade is missing or is no grade."""
+
+    code = "unknown-grade"
+
+
+class MalformedId(BadValue):
+    """A number or code holds characters that none can hold."""
+
+    code = "malformed-id"
+    exit_status = ExitStatus.USAGE
+
+
+class Usage(StudentcliError):
+    """The command was called in a way that cannot be carried out."""
+
+    code = "usage"
+    exit_status = ExitStatus.USAGE
+    http_status = 422
+
+
+class FileUnreadable(Usage):
+    """The file as a whole cannot be read: encoding, header, quotes, kind of file."""
+
+    code = "file-unreadable"
+
+
+class BatchRefused(StudentcliError):
+    """A file was read to its end and some of its rows were refused."""
+
+    code = "batch-refused"
+    exit_status = ExitStatus.BATCH_REFUSED
+    http_status = 409
+
+
+# ── the database ─────────────────────────────────────────────────────────────────────────
+
+
+class Busy(StudentcliError):
+    """Somebody else holds what the command needs."""
+
+    code = "busy"
+    exit_status = ExitStatus.BUSY
+    http_status = 503
+    default_hint = "try again, or wait longer with --wait SECONDS"
+
+
+class DatabaseUnavailable(StudentcliError):
+    """The database cannot be reached, read or written."""
+
+    code = "database-unavailable"
+    exit_status = ExitStatus.DATABASE
+    http_status = 503
+
+
+class DatabaseMissing(DatabaseUnavailable):
+    """The database file does not exist."""
+
+    code = "database-missing"
+
+
+class SchemaMismatch(DatabaseUnavailable):
+    """The database's schema is not the one this version works with."""
+
+    code = "schema-mismatch"
+
+
+class DatabaseDamaged(DatabaseUnavailable):
+    """The database holds what the rules cannot have written."""
+
+    code = "database-damaged"
+    default_hint = "restore a backup, or mend the rows by hand and run studentcli db check again"
+
+
+def all_errors(root: type[StudentcliError] = StudentcliError) -> list[type[StudentcliError]]:
+    """List every class of the tree below `root`, parents before children."""
+    found: list[type[StudentcliError]] = []
+    for child in root.__subclasses__():
+        found.append(child)
+        found.extend(all_errors(child))
+    return found
+
+
+BY_CODE: dict[str, type[StudentcliError]] = {error.code: error for error in all_errors()}

@@ -1,0 +1,1 @@
+"""Files in and out: reading them into requests and records, without a query or a rule."""

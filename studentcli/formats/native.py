@@ -1,0 +1,221 @@
+"""The native CSV: which kind of file a header makes, and its rows as requests and records.
+
+One kind of thing per file: student + course = enrollments; student = students; course = courses;
+term alone = terms. Columns that begin with `_` are passed over.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final, cast
+
+from studentcli import errors, values
+from studentcli.formats.source import CsvSource, Row
+from studentcli.records import COURSE, STUDENT, TERM, RecordKind, RecordRow, read_row
+from studentcli.requests import ACTIONS, Action, Change, CourseWord, Refusal, Request
+from studentcli.rules import OVERRIDABLE
+
+ENROLLMENT_COLUMNS: Final = (
+    "action", "student", "course", "term", "section", "effective_on", "grade", "override",
+    "reason", "request",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Unreadable:
+    """A row that cannot be read: it ends the request before it."""
+
+    line: int
+    refusal: Refusal
+
+
+Item = Request | Unreadable
+
+
+@dataclass
+class Chunk:
+    """Some rows, read: `items` in file order, and the cells of each line."""
+
+    items: list[Any]
+    cells: dict[int, list[str]]
+
+
+def kind_of(header: list[str], name: str) -> str:
+    """Recognise a file by its header: `enrollments`, `students`, `courses` or `terms`.
+
+    Raises:
+        errors.FileUnreadable: for a header of no kind, or with unknown columns.
+    """
+    columns = set(header)
+    if {"student", "course"} <= columns:
+        kind, known = "enrollments", set(ENROLLMENT_COLUMNS)
+    else:
+        found = next((k for k in (STUDENT, COURSE, TERM) if k.name in columns), None)
+        if found is None:
+            raise errors.FileUnreadable(
+                f"{name} names no column student, course or term in its first line",
+                hint=f"an enrollment file begins with: {','.join(ENROLLMENT_COLUMNS[:6])}",
+            )
+        kind, known = found.plural, set(found.columns)
+    unknown = [column for column in header if column not in known and not column.startswith("_")]
+    if unknown:
+        raise errors.FileUnreadable(
+            f"{name} has a column {unknown[0]!r}, which {kind} files do not have",
+            hint=f"{kind} files have {', '.join(sorted(known))}; begin others with an underscore",
+        )
+    return kind
+
+
+class EnrollmentReader:
+    """Reads an enrollments file as requests.
+
+    Consecutive rows with the same student, term and date form one request, and so do adjacent
+    rows of one student with an equal `request` cell; a course named again, or a row that cannot
+    be read, ends it. Chunks end where a request ends.
+    """
+
+    def __init__(self, source: CsvSource) -> None:
+        self.source = source
+        places = {name: index for index, name in enumerate(source.header)}
+        self._width = len(source.header)
+        self._at = [places.get(name) for name in ENROLLMENT_COLUMNS]
+        self._words: dict[tuple[str, str, str], CourseWord] = {}
+        self._numbers: dict[str, str] = {}
+        self._dates: dict[str, date | None] = {"": None}
+
+    def chunks(self, size: int) -> Iterator[Chunk]:
+        """Read the file anew, in chunks of about `size` rows."""
+        chunk = Chunk([], {})
+        open_key: tuple[Any, ...] | None = None
+        for line, cells in self.source.rows():
+            try:
+                student, change, request_cell = self._read(line, cells)
+            except errors.BadValue as error:
+                item: Item = Unreadable(line, Refusal(error.code, error.message, error.hint))
+                key = None
+            else:
+                key = (
+                    (student, request_cell)
+                    if request_cell
+                    else (student, cast("CourseWord", change.course).term, change.effective_on)
+                )
+                request = chunk.items[-1] if key == open_key else None
+                if request is not None and (
+                    request_cell or all(c.course != change.course for c in request.changes)
+                ):
+                    request.changes.append(change)
+                    chunk.cells[line] = cells
+                    continue
+                item = Request(student, [change])
+            if len(chunk.cells) >= size:
+                yield chunk
+                chunk = Chunk([], {})
+            chunk.items.append(item)
+            chunk.cells[line] = cells
+            open_key = key
+        if chunk.items:
+            yield chunk
+
+    def _read(self, line: int, cells: list[str]) -> tuple[str, Change, str]:
+        if len(cells) != self._width:
+            raise errors.BadValue(f"{len(cells)} cells, the header has {self._width}")
+        action, student, course, term, section, on, grade, override, reason, request = [
+            "" if index is None else cells[index].strip() for index in self._at
+        ]
+        if self._at[0] is None:
+            action = "enroll"
+        elif action not in ACTIONS:
+            raise errors.BadValue(f"action: {action!r} is none of {', '.join(ACTIONS)}")
+        number = self._numbers.get(student)
+        if number is None:
+            number = self._numbers[student] = _cell("student", values.identifier, student)
+        word = self._words.get((course, term, section))
+        if word is None:
+            word = self._words[course, term, section] = _word(course, term, section)
+        if on not in self._dates:
+            self._dates[on] = _cell("effective_on", values.iso_date, on)
+        change = Change(cast("Action", action), word, self._dates[on], line=line)
+        if grade or override or reason:
+            _read_extras(change, grade, override, reason)
+        return number, change, request
+
+
+def _cell(column: str, reader: Any, text: str) -> Any:
+    try:
+        return reader(text)
+    except errors.BadValue as error:
+        raise type(error)(f"{column}: {error.message}") from None
+
+
+def _word(course: str, term: str, section: str) -> CourseWord:
+    return CourseWord(
+        _cell("course", values.identifier, course),
+        _cell("term", values.identifier, term) if term else None,
+        _cell("section", values.identifier, section) if section else None,
+    )
+
+
+def _read_extras(change: Change, grade: str, override: str, reason: str) -> None:
+    if grade:
+        change.grade = _cell("grade", values.grade, grade)
+        if change.action != "complete":
+            raise errors.BadValue(f"grade: {change.action} takes no grade")
+    change.reason = _cell("reason", values.plain, reason) if reason else None
+    if override:
+        change.overrides = read_overrides(override.replace(",", " ").split(), change.reason)
+
+
+def read_overrides(codes: list[str], reason: str | None) -> frozenset[str]:
+    """Read the codes of rules that may be broken, which takes a reason.
+
+    Raises:
+        errors.BadValue: for a rule that cannot be overridden, or a missing reason.
+    """
+    for code in codes:
+        if code not in OVERRIDABLE:
+            raise errors.BadValue(
+                f"override: {code!r} cannot be overridden",
+                hint=f"these can: {', '.join(sorted(OVERRIDABLE))}",
+            )
+    if codes and not reason:
+        raise errors.BadValue("an override needs a reason")
+    return frozenset(codes)
+
+
+class RecordReader:
+    """Reads a students, terms or courses file as records.
+
+    Chunks end before a key that they hold already, so that the second row of a key sees what the
+    first one did.
+    """
+
+    def __init__(self, source: CsvSource, kind: RecordKind) -> None:
+        self.source = source
+        self.kind = kind
+
+    def chunks(self, size: int) -> Iterator[Chunk]:
+        """Read the file anew, in chunks of at most `size` rows."""
+        chunk, keys = Chunk([], {}), set()
+        for line, cells in self.source.rows():
+            item = self._read((line, cells))
+            key = item.key if isinstance(item, RecordRow) else None
+            if len(chunk.items) >= size or (key is not None and key in keys):
+                yield chunk
+                chunk, keys = Chunk([], {}), set()
+            chunk.items.append(item)
+            chunk.cells[line] = cells
+            keys.add(key)
+        if chunk.items:
+            yield chunk
+
+    def _read(self, row: Row) -> RecordRow | Unreadable:
+        line, cells = row
+        header = self.source.header
+        try:
+            if len(cells) != len(header):
+                raise errors.BadValue(f"{len(cells)} cells, the header has {len(header)}")
+            return read_row(self.kind, dict(zip(header, cells, strict=True)), line)
+        except errors.BadValue as error:
+            return Unreadable(line, Refusal(error.code, error.message, error.hint))
+
+

@@ -1,0 +1,208 @@
+"""A CSV file as it lies there: opened, checked, hashed, read row by row with flat memory.
+
+What makes the whole file unreadable (encoding, header, quotes) raises `errors.FileUnreadable`
+before anything is decided.
+"""
+
+import csv
+import hashlib
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from io import TextIOWrapper
+from pathlib import Path
+from typing import IO, Final
+
+from studentcli import errors
+
+FIELD_LIMIT: Final = 128 * 1024
+LINE_LIMIT: Final = 4 * 1024 * 1024
+BLOCK: Final = 1024 * 1024
+
+Row = tuple[int, list[str]]
+"""The line on which a record begins (the header is line 1), and its cells."""
+
+
+class CsvSource:
+    """One CSV file, which can be read twice.
+
+    Args:
+        name: a path, or `-` for standard input. What cannot be read twice (standard input, a
+            pipe) is copied to a temporary file first.
+        encoding: of the text; a BOM is tolerated in UTF-8.
+        delimiter: between the cells, one character.
+
+    Raises:
+        errors.FileUnreadable: saying what is wrong and what to do.
+    """
+
+    def __init__(self, name: str, *, encoding: str = "utf-8", delimiter: str = ",") -> None:
+        self.name = "standard input" if name == "-" else name
+        self.encoding = "utf-8-sig" if encoding.lower().replace("_", "-") == "utf-8" else encoding
+        self.delimiter = delimiter
+        self._file = self._open(name)
+        self._identity = self._stat()
+        self.sha256 = self._hash()
+        self.header = self._read_header()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _open(self, name: str) -> IO[bytes]:
+        try:
+            if name == "-":
+                return _spool(sys.stdin.buffer)
+            path = Path(name)
+            if path.is_dir():
+                raise errors.FileUnreadable(f"{name} is a folder, not a file")
+            opened = path.open("rb")
+            if stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                return opened
+            with opened:
+                return _spool(opened)
+        except OSError as error:
+            raise errors.FileUnreadable(
+                f"{name} cannot be read: {error.strerror}", hint="check the path and its permissions"
+            ) from error
+        except ValueError as error:  # a NUL in the path
+            raise errors.FileUnreadable("the path of the file cannot be read") from error
+
+    def _stat(self) -> tuple[int, int]:
+        status = os.fstat(self._file.fileno())
+        return status.st_size, status.st_mtime_ns
+
+    def require_unchanged(self) -> None:
+        """Stop when the file was written to since it was opened."""
+        if self._stat() != self._identity:
+            raise errors.FileUnreadable(
+                f"{self.name} was changed while it was read; nothing was applied",
+                hint="import it again once it is complete",
+            )
+
+    def _hash(self) -> str:
+        digest = hashlib.sha256()
+        self._file.seek(0)
+        first = True
+        while block := self._file.read(BLOCK):
+            if first:
+                self._require_text(block)
+                first = False
+            digest.update(block)
+        return digest.hexdigest()
+
+    def _require_text(self, block: bytes) -> None:
+        if self.encoding != "utf-8-sig":
+            return
+        if block[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+            raise errors.FileUnreadable(
+                f"{self.name} is UTF-16, at byte 0",
+                hint="save it as CSV UTF-8, or add --encoding utf-16",
+            )
+        if (nul := block.find(b"\0")) >= 0:
+            raise errors.FileUnreadable(
+                f"{self.name} is no text: there is a NUL at byte {nul}",
+                hint="export it as CSV UTF-8",
+            )
+
+    @property
+    def size(self) -> int:
+        """The file's size in bytes."""
+        return self._identity[0]
+
+    @property
+    def bytes_read(self) -> int:
+        """How far the file was read, in bytes, roughly."""
+        return self._file.tell()
+
+    def records(self) -> Iterator[Row]:
+        """Read the file from its beginning: every record with the line it begins on.
+
+        Empty lines are passed over.
+        """
+        self._file.seek(0)
+        # The file stays open for the second reading: the wrapper must not close it.
+        text = TextIOWrapper(self._file, encoding=self.encoding, newline="")
+        csv.field_size_limit(FIELD_LIMIT)
+        line = 1
+        try:
+            reader = csv.reader(
+                iter(partial(text.readline, LINE_LIMIT), ""), delimiter=self.delimiter, strict=True
+            )
+            for cells in reader:
+                if cells:
+                    yield line, cells
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise self._broken(line, str(error)) from error
+        except (UnicodeDecodeError, UnicodeError) as error:
+            raise self._undecodable(error) from error
+        except LookupError as error:
+            raise errors.FileUnreadable(f"there is no encoding {self.encoding}") from error
+        finally:
+            text.detach()
+
+    def rows(self) -> Iterator[Row]:
+        """Read the records after the header."""
+        records = self.records()
+        next(records, None)
+        return records
+
+    def _read_header(self) -> list[str]:
+        records = self.records()
+        first = next(records, None)
+        records.close()  # type: ignore[attr-defined]
+        if first is None:
+            raise errors.FileUnreadable(
+                f"{self.name} is empty", hint="its first line must name the columns"
+            )
+        header = [cell.strip().lower() for cell in first[1]]
+        other = next((mark for mark in (";", "\t", "|") if mark in header[0]), None)
+        if len(header) == 1 and other:
+            shown = "'\\t'" if other == "\t" else f"'{other}'"
+            raise errors.FileUnreadable(
+                f"{self.name} is separated by {shown}, not by {self.delimiter!r}",
+                hint=f"add --delimiter {shown}",
+            )
+        twice = sorted({name for name in header if header.count(name) > 1})
+        if twice:
+            raise errors.FileUnreadable(f"{self.name} names the column {twice[0]!r} twice")
+        return header
+
+    def _broken(self, line: int, reason: str) -> errors.FileUnreadable:
+        if "field larger" in reason or "unexpected end" in reason:
+            reason = "a quote that opens there is not closed, or a cell is longer than 128 KiB"
+        return errors.FileUnreadable(
+            f"{self.name}, line {line}: {reason}", hint="mend the quotes of that line"
+        )
+
+    def _undecodable(self, error: UnicodeError) -> errors.FileUnreadable:
+        """Find the byte: the decoder tells only the place inside its block."""
+        offset, line = 0, 1
+        self._file.seek(0)
+        for raw in self._file:
+            try:
+                raw.decode("utf-8")
+            except UnicodeDecodeError as found:
+                at = offset + found.start
+                return errors.FileUnreadable(
+                    f"{self.name} is not UTF-8: byte {at} (line {line}) is 0x{raw[found.start]:02x}",
+                    hint="save it as CSV UTF-8, or name its encoding: --encoding cp1252",
+                )
+            offset += len(raw)
+            line += 1
+        return errors.FileUnreadable(f"{self.name} is not {self.encoding}: {error}")
+
+
+def _spool(stream: IO[bytes]) -> IO[bytes]:
+    """Copy a stream that can be read only once; stop at once when it is no text."""
+    spooled = tempfile.TemporaryFile()  # noqa: SIM115  (the source closes it)
+    while block := stream.read(BLOCK):
+        if block.count(b"\0") == len(block):
+            raise errors.FileUnreadable("the input is no text: it holds only NUL bytes")
+        spooled.write(block)
+    spooled.seek(0)
+    return spooled

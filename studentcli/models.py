@@ -1,0 +1,305 @@
+"""The tables. Every constraint has a name; statuses and ranges are checked by the database."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Date,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+STUDENT_STATUSES = ("active", "inactive")
+COURSE_STATUSES = ("open", "closed", "cancelled")
+ENROLLMENT_STATUSES = ("enrolled", "waitlisted", "dropped", "withdrawn", "completed")
+SEATED_STATUSES = ("enrolled", "completed")
+"""Who holds a seat. A completed student keeps it: a course that ends must not promote its queue."""
+
+OPERATION_OUTCOMES = ("done", "aborted")
+
+Id = BigInteger().with_variant(Integer, "sqlite")
+"""64-bit keys; SQLite gives its row id only to a column of type INTEGER."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time in UTC; SQLite, which has no zones, stores the UTC clock reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Convert an aware time to UTC; a naive one is a bug."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the time back aware, in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+class Hours(TypeDecorator[Decimal]):
+    """Credit hours with two exact decimals; SQLite gets them as text into a NUMERIC column."""
+
+    impl = Numeric(7, 2)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """Keep NUMERIC in SQLite's DDL while binding text, without the float of its Numeric."""
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(_SqliteNumeric())
+        return dialect.type_descriptor(Numeric(7, 2))
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        """Bind the exact decimal."""
+        return str(value) if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        """Give back a Decimal with two places."""
+        del dialect
+        return None if value is None else Decimal(str(value)).quantize(Decimal("0.01"))
+
+
+class _SqliteNumeric(Numeric[Any]):
+    """NUMERIC in the DDL, the driver's own value in and out."""
+
+    def __init__(self) -> None:
+        super().__init__(7, 2)
+
+    def bind_processor(self, dialect: Dialect) -> None:
+        """Leave the text to SQLite's numeric affinity."""
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> None:
+        """Leave the value to `Hours`."""
+
+
+class Base(DeclarativeBase):
+    """The declarative base; its naming convention names every constraint."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012  (read once by SQLAlchemy)
+        str: Text,
+        date: Date,
+        datetime: UtcDateTime,
+        Decimal: Hours,
+        dict[str, Any]: JSON(none_as_null=True),
+    }
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+class Student(Base):
+    """A person who can be enrolled, known to people by the student number."""
+
+    __tablename__ = "students"
+    __table_args__ = (
+        UniqueConstraint("student_number"),
+        _one_of("status", STUDENT_STATUSES),
+        CheckConstraint("max_credit_hours >= 0", name="max_credit_hours"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, Identity(), primary_key=True)
+    name: Mapped[str | None]
+    """The name as tables from before enrollment hold it; kept as it was, never written."""
+    email: Mapped[str | None]
+    student_number: Mapped[str]
+    given_name: Mapped[str]
+    family_name: Mapped[str]
+    status: Mapped[str]
+    max_credit_hours: Mapped[Decimal | None]
+    created_at: Mapped[datetime]
+
+    enrollments: Mapped[list["StudentCourses"]] = relationship(
+        back_populates="student", lazy="raise"
+    )
+
+
+class Term(Base):
+    """An academic period with its calendar; dates are inclusive, in the term's time zone."""
+
+    __tablename__ = "terms"
+    __table_args__ = (
+        UniqueConstraint("code"),
+        CheckConstraint("ends_on >= starts_on", name="runs_forward"),
+        CheckConstraint("enroll_until >= enroll_from", name="window_forward"),
+        CheckConstraint("max_credits >= 0", name="max_credits"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, Identity(), primary_key=True)
+    code: Mapped[str]
+    name: Mapped[str]
+    starts_on: Mapped[date | None]
+    ends_on: Mapped[date | None]
+    enroll_from: Mapped[date | None]
+    enroll_until: Mapped[date | None]
+    drop_until: Mapped[date | None]
+    withdraw_until: Mapped[date | None]
+    max_credits: Mapped[Decimal | None]
+    time_zone: Mapped[str]
+
+    courses: Mapped[list["Course"]] = relationship(back_populates="term", lazy="raise")
+
+
+class Course(Base):
+    """An offering that students enroll in: term + code + section."""
+
+    __tablename__ = "courses"
+    __table_args__ = (
+        UniqueConstraint("term_id", "code", "section"),
+        Index(None, "code"),
+        _one_of("status", COURSE_STATUSES),
+        CheckConstraint("credit_hours >= 0", name="credit_hours"),
+        CheckConstraint("capacity >= 0", name="capacity"),
+        CheckConstraint("waitlist_capacity >= 0", name="waitlist_capacity"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, Identity(), primary_key=True)
+    title: Mapped[str]
+    term_id: Mapped[int] = mapped_column(Id, ForeignKey("terms.id", ondelete="RESTRICT"))
+    code: Mapped[str]
+    section: Mapped[str]
+    credit_hours: Mapped[Decimal]
+    capacity: Mapped[int | None] = mapped_column(Integer)
+    """Seats; none = unlimited."""
+    waitlist_capacity: Mapped[int] = mapped_column(Integer)
+    status: Mapped[str]
+
+    term: Mapped[Term] = relationship(back_populates="courses", lazy="raise")
+    enrollments: Mapped[list["StudentCourses"]] = relationship(
+        back_populates="course", lazy="raise"
+    )
+
+
+class StudentCourses(Base):
+    """The state of one student in one course: the many-to-many of students and courses."""
+
+    __tablename__ = "student_courses"
+    __table_args__ = (
+        Index(None, "course_id", "status"),
+        Index(
+            "uq_student_courses_course_id_queue_place",
+            "course_id",
+            "queue_place",
+            unique=True,
+            sqlite_where=text("queue_place IS NOT NULL"),
+            postgresql_where=text("queue_place IS NOT NULL"),
+        ),
+        _one_of("status", ENROLLMENT_STATUSES),
+        CheckConstraint(
+            "(status = 'waitlisted') = (queue_place IS NOT NULL)", name="queue_place"
+        ),
+    )
+
+    student_id: Mapped[int] = mapped_column(
+        Id, ForeignKey("students.id", ondelete="RESTRICT"), primary_key=True, autoincrement=False
+    )
+    course_id: Mapped[int] = mapped_column(
+        Id, ForeignKey("courses.id", ondelete="RESTRICT"), primary_key=True, autoincrement=False
+    )
+    status: Mapped[str]
+    enrolled_on: Mapped[date]
+    """The date of the add that led to this state; a promotion keeps it."""
+    status_since: Mapped[date]
+    queue_place: Mapped[int | None] = mapped_column(Integer)
+    """The queue key of the waitlist: lower is earlier; gaps are normal."""
+    grade: Mapped[str | None]
+
+    student: Mapped[Student] = relationship(back_populates="enrollments", lazy="raise")
+    course: Mapped[Course] = relationship(back_populates="enrollments", lazy="raise")
+
+
+class Operation(Base):
+    """One act of somebody: a command, a request over HTTP, a batch."""
+
+    __tablename__ = "operations"
+    __table_args__ = (UniqueConstraint("request_key"), _one_of("outcome", OPERATION_OUTCOMES))
+
+    id: Mapped[int] = mapped_column(Id, Identity(), primary_key=True)
+    kind: Mapped[str]
+    channel: Mapped[str]
+    actor: Mapped[str]
+    reason: Mapped[str | None]
+    source: Mapped[str | None]
+    source_sha256: Mapped[str | None] = mapped_column(Text, index=True)
+    request_key: Mapped[str | None]
+    outcome: Mapped[str]
+    undone_by: Mapped[int | None] = mapped_column(
+        Id, ForeignKey("operations.id", ondelete="RESTRICT")
+    )
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime]
+    totals: Mapped[dict[str, Any]]
+
+
+class EnrollmentEvent(Base):
+    """One recorded change or refusal: append-only, outlives what it describes (no foreign keys)."""
+
+    __tablename__ = "enrollment_events"
+    __table_args__ = (
+        Index(None, "student_id", "course_id"),
+        Index(None, "course_id"),
+        Index(None, "operation_id"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, Identity(), primary_key=True)
+    operation_id: Mapped[int] = mapped_column(Id)
+    line: Mapped[int | None] = mapped_column(Integer)
+    student_id: Mapped[int | None] = mapped_column(Id)
+    course_id: Mapped[int | None] = mapped_column(Id)
+    action: Mapped[str]
+    from_status: Mapped[str | None]
+    to_status: Mapped[str | None]
+    queue_place: Mapped[int | None] = mapped_column(Integer)
+    grade: Mapped[str | None]
+    code: Mapped[str | None]
+    effective_on: Mapped[date | None]
+    recorded_at: Mapped[datetime]
+    detail: Mapped[str | None]
+
+
+class CatalogEvent(Base):
+    """One recorded change of a student, term or course record: append-only."""
+
+    __tablename__ = "catalog_events"
+    __table_args__ = (Index(None, "operation_id"), Index(None, "kind", "record_id"))
+
+    id: Mapped[int] = mapped_column(Id, Identity(), primary_key=True)
+    operation_id: Mapped[int] = mapped_column(Id)
+    line: Mapped[int | None] = mapped_column(Integer)
+    kind: Mapped[str]
+    record_id: Mapped[int] = mapped_column(Id)
+    action: Mapped[str]
+    changes: Mapped[dict[str, Any]]
+    """Field name → [before, after], as text."""
+    recorded_at: Mapped[datetime]

@@ -1,0 +1,151 @@
+"""What a student, term and course record consists of: said once for commands, CSV and export."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from studentcli import values
+from studentcli.models import COURSE_STATUSES, STUDENT_STATUSES, Base, Course, Student, Term
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a record.
+
+    Args:
+        name: the CSV column and the option, `max_credits`.
+        attribute: the column of the table.
+        read: text → value.
+        default: of a new record, and what `-` sets; a function of the key when callable.
+    """
+
+    name: str
+    attribute: str
+    read: Callable[[str], Any]
+    default: Any = None
+
+
+@dataclass(frozen=True)
+class RecordKind:
+    """One kind of record: its table, the columns of its key, its fields."""
+
+    name: str
+    plural: str
+    model: type[Base]
+    key: tuple[str, ...]
+    fields: tuple[Field, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The CSV columns, key first."""
+        return (*self.key, *(field.name for field in self.fields))
+
+    def field(self, name: str) -> Field:
+        """Find a field by name."""
+        return next(field for field in self.fields if field.name == name)
+
+
+STUDENT: Final = RecordKind(
+    "student",
+    "students",
+    Student,
+    ("student",),
+    (
+        Field("given_name", "given_name", values.plain, ""),
+        Field("family_name", "family_name", values.plain, ""),
+        Field("email", "email", values.email),
+        Field("status", "status", values.one_of(*STUDENT_STATUSES), "active"),
+        Field("max_credits", "max_credit_hours", values.hours),
+    ),
+)
+
+TERM: Final = RecordKind(
+    "term",
+    "terms",
+    Term,
+    ("term",),
+    (
+        Field("name", "name", values.plain, lambda key: key[-1]),
+        Field("starts_on", "starts_on", values.iso_date),
+        Field("ends_on", "ends_on", values.iso_date),
+        Field("enroll_from", "enroll_from", values.iso_date),
+        Field("enroll_until", "enroll_until", values.iso_date),
+        Field("drop_until", "drop_until", values.iso_date),
+        Field("withdraw_until", "withdraw_until", values.iso_date),
+        Field("max_credits", "max_credits", values.hours),
+        Field("time_zone", "time_zone", values.time_zone, "UTC"),
+    ),
+)
+
+COURSE: Final = RecordKind(
+    "course",
+    "courses",
+    Course,
+    ("term", "course", "section"),
+    (
+        Field("title", "title", values.plain, lambda key: key[1]),
+        Field("credits", "credit_hours", values.hours, values.hours("0")),
+        Field("capacity", "capacity", values.integer),
+        Field("waitlist", "waitlist_capacity", values.integer, 0),
+        Field("status", "status", values.one_of(*COURSE_STATUSES), "open"),
+    ),
+)
+
+KINDS: Final = {kind.plural: kind for kind in (STUDENT, TERM, COURSE)}
+CLEAR: Final = "-"
+"""A cell or option value that sets a field back to its default."""
+
+
+@dataclass(slots=True)
+class RecordRow:
+    """One record as somebody gave it: the key, and the fields that were given.
+
+    Args:
+        key: in the order of the kind's key; a course may leave its term empty.
+        given: field name → value, already read; a cleared field holds its default.
+        line: the line of the file.
+    """
+
+    key: tuple[str, ...]
+    given: dict[str, Any]
+    line: int | None = None
+
+
+def read_row(kind: RecordKind, cells: dict[str, str], line: int | None = None) -> RecordRow:
+    """Read a record from text cells.
+
+    Args:
+        kind: which kind of record.
+        cells: column → text. Missing and empty ones are not given, `-` clears a field.
+        line: the line of the file.
+
+    Raises:
+        errors.BadValue: for the first cell that cannot be read, naming its column.
+    """
+    from studentcli import errors
+
+    def read(column: str, reader: Callable[[str], Any], text: str) -> Any:
+        try:
+            return reader(text)
+        except errors.BadValue as error:
+            raise type(error)(f"{column}: {error.message}") from None
+
+    key = []
+    for column in kind.key:
+        text = cells.get(column, "").strip()
+        if not text and column != kind.name:
+            text = "1" if column == "section" else ""
+        key.append(read(column, values.identifier, text) if text or column == kind.name else "")
+    given: dict[str, Any] = {}
+    for field in kind.fields:
+        text = cells.get(field.name, "").strip()
+        if text == CLEAR:
+            given[field.name] = default_of(field, tuple(key))
+        elif text:
+            given[field.name] = read(field.name, field.read, text)
+    return RecordRow(tuple(key), given, line)
+
+
+def default_of(field: Field, key: tuple[str, ...]) -> Any:
+    """Give the default of a field for a record of this key."""
+    return field.default(key) if callable(field.default) else field.default

@@ -1,0 +1,178 @@
+"""What is asked for and what came of it: plain data, the same for a command, a CSV row and HTTP."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
+
+from studentcli import errors
+
+Action = Literal["enroll", "drop", "withdraw", "complete"]
+ACTIONS: Final[tuple[Action, ...]] = ("enroll", "drop", "withdraw", "complete")
+
+OUTCOMES: Final = (
+    "enrolled",
+    "waitlisted",
+    "dropped",
+    "withdrawn",
+    "completed",
+    "unchanged",
+    "superseded",
+    "refused",
+)
+
+
+@dataclass(slots=True, frozen=True)
+class CourseWord:
+    """A course as somebody wrote it; the services find out which one is meant.
+
+    Args:
+        text: `CS101`, `CS101-002` or `2026FA/CS101-002`.
+        term: a term code that was given apart from the text.
+        section: a section that was given apart from the text; the text is then the code alone.
+    """
+
+    text: str
+    term: str | None = None
+    section: str | None = None
+
+    def __str__(self) -> str:
+        """Write the course as one word."""
+        term = f"{self.term}/" if self.term else ""
+        section = f"-{self.section}" if self.section else ""
+        return f"{term}{self.text}{section}"
+
+
+@dataclass(slots=True)
+class Change:
+    """One thing to do with one course.
+
+    Args:
+        action: what to do.
+        course: the course as written, or its database id.
+        effective_on: the date it counts from; today in the term's zone when left out.
+        grade: only for `complete`.
+        reason: why; recorded with the change.
+        overrides: codes of the rules that may be broken for this change.
+        line: the line of the file it was read from.
+    """
+
+    action: Action
+    course: CourseWord | int
+    effective_on: date | None = None
+    grade: str | None = None
+    reason: str | None = None
+    overrides: frozenset[str] = frozenset()
+    line: int | None = None
+
+
+@dataclass(slots=True)
+class Request:
+    """One student and the changes asked for together; judged as a whole.
+
+    Args:
+        student: the student number, or the database id.
+        changes: in the order they were asked for.
+    """
+
+    student: str | int
+    changes: list[Change]
+
+
+@dataclass(slots=True, frozen=True)
+class Refusal:
+    """Why a change is not made.
+
+    Args:
+        code: stable, one of `errors.BY_CODE`.
+        message: one sentence for people.
+        hint: the next thing to try.
+    """
+
+    code: str
+    message: str
+    hint: str | None = None
+
+    def error(self) -> errors.StudentcliError:
+        """Make the exception of this code."""
+        return errors.BY_CODE[self.code](self.message, hint=self.hint)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of one change.
+
+    `result` is one of OUTCOMES; `status` and `position` (1 = next in the queue) say how the
+    enrollment stands afterwards; `refusals` holds every rule that forbids a refused change.
+    """
+
+    change: Change
+    student: str
+    course: str
+    result: str = "refused"
+    status: str | None = None
+    position: int | None = None
+    grade: str | None = None
+    effective_on: date | None = None
+    refusals: tuple[Refusal, ...] = ()
+    note: str | None = None
+    student_id: int | None = None
+    course_id: int | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a rule forbade it."""
+        return self.result == "refused"
+
+
+@dataclass(slots=True, frozen=True)
+class Promotion:
+    """A student whom the waitlist gave a seat."""
+
+    student: str
+    course: str
+
+
+@dataclass(slots=True)
+class Decision:
+    """What came of one request: an outcome per change, in the order asked, and who moved up."""
+
+    request: Request
+    outcomes: list[Outcome]
+    promotions: list[Promotion] = field(default_factory=list)
+
+    @property
+    def refused(self) -> list[Outcome]:
+        """The changes that were refused, in the order asked."""
+        return [outcome for outcome in self.outcomes if outcome.is_refused]
+
+    def require(self) -> "Decision":
+        """Give the decision back when nothing was refused, else raise the first refusal's error."""
+        for outcome in self.refused:
+            raise outcome.refusals[0].error()
+        return self
+
+
+@dataclass(slots=True)
+class Policy:
+    """How an operation wants its requests judged, and the one clock reading it goes by.
+
+    Args:
+        now: aware; every date of the operation is derived from it.
+        allow_waitlist: whether a full course may put a student into its queue.
+        all_or_none: apply a request only when nothing in it is refused.
+        strict: refuse superseded changes instead of passing over them.
+    """
+
+    now: datetime
+    allow_waitlist: bool = True
+    all_or_none: bool = False
+    strict: bool = False
+    _todays: dict[str, date] = field(default_factory=dict)
+
+    def today(self, time_zone: str) -> date:
+        """Give today's date in an IANA time zone."""
+        today = self._todays.get(time_zone)
+        if today is None:
+            today = self._todays[time_zone] = self.now.astimezone(ZoneInfo(time_zone)).date()
+        return today

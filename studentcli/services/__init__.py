@@ -1,0 +1,10 @@
+"""The verbs: what every door (command, file, HTTP) calls. A service never commits."""
+
+from studentcli.services.enrollment import (
+    enroll_student_in_course,
+    retrieve_courses_for_student,
+    submit,
+)
+from studentcli.services.operations import Act
+
+__all__ = ["Act", "enroll_student_in_course", "retrieve_courses_for_student", "submit"]

@@ -1,0 +1,254 @@
+"""A file as one operation: decided chunk by chunk, applied in one transaction, or not at all."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from studentcli.database import Database
+from studentcli.models import Operation
+from studentcli.records import RecordKind, RecordRow
+from studentcli.requests import Decision, Policy, Refusal, Request
+from studentcli.services.catalog import RecordOutcome, Saving
+from studentcli.services.loading import Deciding, Wanted
+from studentcli.services.operations import Act, Recorder, count_outcomes
+from studentcli.services.writer import write_facts
+
+OnError = Literal["abort", "skip"]
+
+
+class Unread(Protocol):
+    """A row that could not be read."""
+
+    line: int
+    refusal: Refusal
+
+
+class Readable(Protocol):
+    """What a reader gives: items in file order, and the cells of each line."""
+
+    items: list[Any]
+    cells: dict[int, list[str]]
+
+
+class Reader(Protocol):
+    """A file that can be read any number of times."""
+
+    def chunks(self, size: int) -> Iterable[Any]:
+        """Read the file anew, in chunks of about `size` rows."""
+
+
+Result = Decision | RecordOutcome | Unread
+Sink = Callable[[list[Any], dict[int, list[str]]], None]
+"""Takes the results of a chunk in file order, and the cells of its lines."""
+
+
+@dataclass
+class BatchOptions:
+    """How a file is to be imported.
+
+    Args:
+        on_error: `abort` applies all rows or none; `skip` applies the good ones.
+        chunk: rows that are decided and written together; the outcome does not depend on it.
+        term: what rows mean that name no term.
+        allow_waitlist: as in `Policy`.
+        all_or_none: as in `Policy`.
+        strict: as in `Policy`.
+    """
+
+    on_error: OnError = "abort"
+    chunk: int = 20_000
+    term: str | None = None
+    allow_waitlist: bool = True
+    all_or_none: bool = False
+    strict: bool = False
+
+
+@dataclass
+class BatchResult:
+    """What came of a file: totals by result, the operation, and whether anything was applied."""
+
+    totals: Counter[str] = field(default_factory=Counter)
+    operation_id: int | None = None
+    aborted: bool = False
+    same_as: int | None = None
+
+    @property
+    def refused(self) -> int:
+        """How many rows were refused."""
+        return self.totals["refused"]
+
+
+class _Abort(Exception):  # noqa: N818  (leaves the unit of work so that it is rolled back)
+    def __init__(self, result: BatchResult) -> None:
+        super().__init__()
+        self.result = result
+
+
+class BatchUnit(Protocol):
+    """Decides and writes one chunk after the other, inside a session."""
+
+    def process(self, items: list[Any]) -> list[Any]:
+        """Decide and write a chunk; gives a result per item, in order."""
+
+    def count(self, results: list[Any], totals: Counter[str]) -> None:
+        """Add results to the totals."""
+
+    def finish(self, totals: Counter[str]) -> int | None:
+        """Close the operation; gives its number."""
+
+
+class EnrollmentUnit:
+    """Requests: locked as a whole before the first decision."""
+
+    def __init__(self, session: Session, wanted: Wanted, act: Act, options: BatchOptions) -> None:
+        self.session = session
+        self.act = act
+        policy = Policy(
+            act.now,
+            allow_waitlist=options.allow_waitlist,
+            all_or_none=options.all_or_none,
+            strict=options.strict,
+        )
+        self.deciding = Deciding(session, policy, options.term)
+        self.recorder = Recorder(session, act)
+        self.deciding.lock(wanted)
+
+    def process(self, items: list[Any]) -> list[Any]:
+        """Decide the requests of a chunk, and write what they change."""
+        requests = [item for item in items if isinstance(item, Request)]
+        decisions = iter(self.deciding.decide(requests))
+        if not self.recorder.is_forecast:
+            operation_id = self.recorder.operation_id()
+            write_facts(self.session, self.deciding.facts, operation_id, self.act.now)
+            self.deciding.forget_written()
+        return [next(decisions) if isinstance(item, Request) else item for item in items]
+
+    def count(self, results: list[Any], totals: Counter[str]) -> None:
+        """Count outcomes; a row that cannot be read is a refused one."""
+        count_outcomes((r for r in results if isinstance(r, Decision)), totals)
+        unread = sum(not isinstance(result, Decision) for result in results)
+        if unread:
+            totals["refused"] += unread
+
+    def finish(self, totals: Counter[str]) -> int | None:
+        """Write the totals."""
+        return self.recorder.finish(dict(totals))
+
+
+class RecordUnit:
+    """Records: their keys are locked as a whole before the first one is saved."""
+
+    def __init__(
+        self,
+        session: Session,
+        kind: RecordKind,
+        keys: list[tuple[str, ...]],
+        act: Act,
+        options: BatchOptions,
+    ) -> None:
+        self.saving = Saving(session, kind, act, "upsert", options.term)
+        self.saving.lock(keys)
+
+    def process(self, items: list[Any]) -> list[Any]:
+        """Save the records of a chunk."""
+        rows = [item for item in items if isinstance(item, RecordRow)]
+        outcomes = iter(self.saving.save(rows))
+        return [next(outcomes) if isinstance(item, RecordRow) else item for item in items]
+
+    def count(self, results: list[Any], totals: Counter[str]) -> None:
+        """Count outcomes; a row that cannot be read is a refused one."""
+        for result in results:
+            totals[getattr(result, "result", "refused")] += 1
+
+    def finish(self, totals: Counter[str]) -> int | None:
+        """Run the queues that moved and write the totals."""
+        operation_id, promotions = self.saving.finish(dict(totals))
+        if promotions:
+            totals["promoted"] = len(promotions)
+        return operation_id
+
+
+def collect_wanted(reader: Reader, chunk: int) -> Wanted:
+    """Read an enrollments file for what it names: the first pass, before any lock."""
+    wanted = Wanted()
+    for part in reader.chunks(chunk):
+        for item in part.items:
+            if isinstance(item, Request):
+                wanted.add(item)
+    return wanted
+
+
+def run_batch(
+    database: Database,
+    open_unit: Callable[[Session], BatchUnit],
+    reader: Reader,
+    act: Act,
+    options: BatchOptions,
+    *,
+    sink_for: Callable[[], Sink],
+    verify: Callable[[], None] = lambda: None,
+    dry_run: bool = False,
+) -> BatchResult:
+    """Carry a file through in one transaction.
+
+    Args:
+        database: where to.
+        open_unit: makes the unit in the transaction's session; it takes the locks.
+        reader: gives the chunks; read anew when the transaction has to be run again.
+        act: the operation.
+        options: how to import.
+        sink_for: makes the taker of the results; called anew for every run of the transaction.
+        verify: called after the last row and before the commit; raising undoes everything.
+        dry_run: decide on a snapshot and write nothing.
+
+    Returns:
+        The totals. With `on_error="abort"` and a refused row nothing is applied: `aborted` is
+        set, and an operation with that outcome, without row events, is all that is recorded.
+    """
+
+    def unit(session: Session) -> BatchResult:
+        result = BatchResult(same_as=_same_file(session, act))
+        take = sink_for()
+        work = open_unit(session)
+        for part in reader.chunks(options.chunk):
+            results = work.process(part.items)
+            work.count(results, result.totals)
+            take(results, part.cells)
+        verify()
+        if result.refused and options.on_error == "abort":
+            raise _Abort(result)
+        result.operation_id = work.finish(result.totals)
+        return result
+
+    try:
+        return database.write(unit, dry_run=dry_run)
+    except _Abort as abort:
+        result = abort.result
+        result.aborted = True
+        if not dry_run:
+            result.operation_id = database.write(lambda session: _record_abort(session, act, result))
+        return result
+
+
+def _record_abort(session: Session, act: Act, result: BatchResult) -> int | None:
+    return Recorder(session, act).finish(dict(result.totals), outcome="aborted")
+
+
+def _same_file(session: Session, act: Act) -> int | None:
+    """Find the last finished operation that had a file of the same content, if any."""
+    query = (
+        select(Operation.id)
+        .where(
+            Operation.source_sha256 == act.source_sha256,
+            Operation.kind == act.kind,
+            Operation.outcome == "done",
+            Operation.undone_by.is_(None),
+        )
+        .order_by(Operation.id.desc())
+        .limit(1)
+    )
+    return session.scalar(query)

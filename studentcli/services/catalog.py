@@ -1,0 +1,390 @@
+"""Students, terms and courses: adding, editing, renumbering, cancelling, one by one and by file."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, cast
+
+from sqlalchemy import Table, and_, bindparam, insert, select, update
+from sqlalchemy.orm import Session
+
+from studentcli import errors
+from studentcli.database import listed_in
+from studentcli.models import CatalogEvent, Course, Student, StudentCourses, Term
+from studentcli.records import COURSE, STUDENT, TERM, RecordKind, RecordRow, default_of
+from studentcli.requests import Change, Decision, Policy, Promotion, Refusal, Request
+from studentcli.services.enrollment import QueueRun, record, run_queues
+from studentcli.services.loading import Deciding
+from studentcli.services.operations import Act, Recorder, count_outcomes
+from studentcli.services.resolve import current_term, find_course, find_student, is_sqlite, load_terms
+
+Mode = Literal["add", "edit", "upsert"]
+
+
+@dataclass(slots=True)
+class RecordOutcome:
+    """What came of one record: created, changed, unchanged or refused."""
+
+    row: RecordRow
+    result: str
+    key: tuple[str, ...]
+    record_id: int | None = None
+    changes: dict[str, list[Any]] = field(default_factory=dict)
+    refusal: Refusal | None = None
+
+
+@dataclass
+class Saved:
+    """What came of saving records, in the order given, and whom the waitlists promoted."""
+
+    outcomes: list[RecordOutcome]
+    promotions: list[Promotion] = field(default_factory=list)
+
+    def require(self) -> "Saved":
+        """Give the outcomes back when nothing was refused, else raise the first refusal."""
+        for outcome in self.outcomes:
+            if outcome.refusal is not None:
+                raise outcome.refusal.error()
+        return self
+
+
+class Saving:
+    """Saves records of one kind within one operation.
+
+    Args:
+        session: from `Database.write`.
+        kind: which kind of record.
+        act: the operation.
+        mode: `add` refuses existing keys that say something else, `edit` refuses unknown ones.
+        term: the term of courses that name none.
+    """
+
+    def __init__(
+        self, session: Session, kind: RecordKind, act: Act, mode: Mode, term: str | None = None
+    ) -> None:
+        self.session = session
+        self.kind = kind
+        self.act = act
+        self.mode = mode
+        self.term = term
+        self.table = cast("Table", kind.model.__table__)
+        self.recorder = Recorder(session, act)
+        self.terms = {fact.code: fact for fact in load_terms(session)}
+        self._queue_run: QueueRun | None = None
+        self._default_term: str | Refusal | None = None
+
+    # ── locks ──
+
+    def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
+        """Lock what the rules read about these records, and the queues that they can move."""
+        keys = list(keys)
+        if self.kind is COURSE:
+            full = [key for key in map(self._full_key, keys) if not isinstance(key, Refusal)]
+            course_ids = {row["id"] for row in self._existing(full).values()}
+            self._queue_run = run_queues(self.session, course_ids, self.act)
+            return
+        query = select(StudentCourses.course_id).where(StudentCourses.status == "waitlisted")
+        names = [key[0] for key in keys]
+        if self.kind is STUDENT:
+            condition = self._listed(Student.student_number, names)
+            ids = set(self.session.scalars(select(Student.id).where(condition)))
+            query = query.join(Student).where(condition)
+        else:
+            ids = set()
+            query = query.join(Course).join(Term).where(self._listed(Term.code, names))
+        course_ids = set(self.session.scalars(query.distinct()))
+        self._queue_run = run_queues(self.session, course_ids, self.act, student_ids=ids)
+
+    def _listed(self, column: Any, values: Iterable[Any]) -> Any:
+        return listed_in(column, list(values), is_sqlite=is_sqlite(self.session))
+
+    # ── saving ──
+
+    def save(self, rows: list[RecordRow]) -> list[RecordOutcome]:
+        """Save records whose keys are locked and all different; gives an outcome for each."""
+        keys = [self._full_key(row.key) for row in rows]
+        existing = self._existing([key for key in keys if not isinstance(key, Refusal)])
+        outcomes = [
+            RecordOutcome(row, "refused", row.key, refusal=key)
+            if isinstance(key, Refusal)
+            else self._decide(row, key, existing.get(key))
+            for row, key in zip(rows, keys, strict=True)
+        ]
+        for outcome in outcomes:
+            self._refresh_facts(outcome)
+        if not self.recorder.is_forecast:
+            self._insert([o for o in outcomes if o.result == "created"])
+            self._update([o for o in outcomes if o.result == "changed"])
+            self._record([o for o in outcomes if o.result in {"created", "changed"}])
+        return outcomes
+
+    def finish(self, totals: dict[str, int]) -> tuple[int | None, list[Promotion]]:
+        """Run the queues that moved, and close the operation."""
+        operation_id = None if self.recorder.is_forecast else self.recorder.operation_id()
+        promotions = self._queue_run.finish(operation_id) if self._queue_run else []
+        if promotions:
+            totals = {**totals, "promoted": len(promotions)}
+        return self.recorder.finish(totals), promotions
+
+    def _full_key(self, key: tuple[str, ...]) -> tuple[str, ...] | Refusal:
+        """Give a course's key its term; other keys stay as they are."""
+        if self.kind is not COURSE:
+            return key
+        term = key[0] or self._operation_term()
+        if isinstance(term, Refusal):
+            return term
+        if term not in self.terms:
+            known = ", ".join(self.terms)
+            return Refusal("unknown-term", f"there is no term {term}; there are {known}")
+        return (term, *key[1:])
+
+    def _operation_term(self) -> str | Refusal:
+        if self._default_term is None:
+            found = current_term(self.terms.values(), Policy(self.act.now))
+            named = found if isinstance(found, Refusal) else found.code
+            self._default_term = self.term or named
+        return self._default_term
+
+    def _existing(self, keys: list[tuple[str, ...]]) -> dict[tuple[str, ...], Any]:
+        """Load the records of keys, by key."""
+        columns = list(self.table.c)
+        if self.kind is COURSE:
+            codes = self._listed(Course.code, {key[1] for key in keys})
+            query = select(Term.code.label("term_code"), *columns).join(Course.term).where(codes)
+            return {
+                (row["term_code"], row["code"], row["section"]): row
+                for row in self.session.execute(query).mappings()
+            }
+        name = self.table.c["student_number" if self.kind is STUDENT else "code"]
+        query = select(*columns).where(self._listed(name, {key[0] for key in keys}))
+        return {(row[name.name],): row for row in self.session.execute(query).mappings()}
+
+    def _decide(self, row: RecordRow, key: tuple[str, ...], before: Any) -> RecordOutcome:
+        outcome = RecordOutcome(row, "refused", key)
+        name = "/".join(key[:2]) + (f"-{key[2]}" if len(key) > 2 else "")
+        if before is None:
+            if self.mode == "edit":
+                outcome.refusal = Refusal(
+                    f"unknown-{self.kind.name}", f"there is no {self.kind.name} {name}"
+                )
+                return outcome
+            outcome.changes = {
+                f.name: [None, row.given.get(f.name, default_of(f, key))] for f in self.kind.fields
+            }
+            outcome.result = "created"
+        else:
+            outcome.record_id = before["id"]
+            outcome.changes = {
+                f.name: [before[f.attribute], row.given[f.name]]
+                for f in self.kind.fields
+                if f.name in row.given and row.given[f.name] != before[f.attribute]
+            }
+            outcome.result = "changed" if outcome.changes else "unchanged"
+        outcome.refusal = self._refuse(outcome, before, name)
+        if outcome.refusal is not None:
+            outcome.result = "refused"
+        return outcome
+
+    def _refuse(self, outcome: RecordOutcome, before: Any, name: str) -> Refusal | None:
+        kind = self.kind
+        if self.mode == "add" and outcome.result == "changed":
+            differing = ", ".join(outcome.changes)
+            return Refusal(
+                "already-exists",
+                f"{kind.name} {name} exists with another {differing}",
+                f"studentcli {kind.name} edit {name} changes it",
+            )
+        if kind is not TERM:
+            return None
+        calendar = {f.attribute: None if before is None else before[f.attribute] for f in kind.fields}
+        calendar.update({kind.field(n).attribute: new for n, (_, new) in outcome.changes.items()})
+        for first, last in (("starts_on", "ends_on"), ("enroll_from", "enroll_until")):
+            if calendar[first] and calendar[last] and calendar[last] < calendar[first]:
+                return Refusal("bad-value", f"{last} {calendar[last]} is before {first}")
+        return None
+
+    def _refresh_facts(self, outcome: RecordOutcome) -> None:
+        """Let the queues see the new values, also in a forecast that writes none."""
+        if outcome.result != "changed" or self._queue_run is None or outcome.record_id is None:
+            return
+        facts = self._queue_run.deciding.facts
+        target: Any = None
+        if self.kind is COURSE:
+            target = facts.courses.get(outcome.record_id)
+        elif self.kind is STUDENT:
+            target = facts.students.get(outcome.record_id)
+        else:
+            terms = (course.term for course in facts.courses.values())
+            target = next((term for term in terms if term.term_id == outcome.record_id), None)
+        for name, (_, new) in outcome.changes.items():
+            attribute = self.kind.field(name).attribute
+            if target is not None and hasattr(target, attribute):
+                setattr(target, attribute, new)
+
+    # ── writing ──
+
+    def _values(self, outcome: RecordOutcome) -> dict[str, Any]:
+        return {self.kind.field(n).attribute: new for n, (_, new) in outcome.changes.items()}
+
+    def _insert(self, created: list[RecordOutcome]) -> None:
+        if not created:
+            return
+        rows = []
+        for outcome in created:
+            row = self._values(outcome)
+            if self.kind is COURSE:
+                term, row["code"], row["section"] = outcome.key
+                row["term_id"] = self.terms[term].term_id
+            elif self.kind is STUDENT:
+                row["student_number"], row["created_at"] = outcome.key[0], self.act.now
+            else:
+                row["code"] = outcome.key[0]
+            rows.append(row)
+        statement = insert(self.table).returning(self.table.c.id, sort_by_parameter_order=True)
+        ids = self.session.connection().execute(statement, rows).scalars().all()
+        for outcome, record_id in zip(created, ids, strict=True):
+            outcome.record_id = record_id
+
+    def _update(self, changed: list[RecordOutcome]) -> None:
+        """Update by groups of the same fields, each one statement."""
+        groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for outcome in changed:
+            row = self._values(outcome)
+            groups.setdefault(tuple(row), []).append({**row, "record_id": outcome.record_id})
+        for names, rows in groups.items():
+            statement = (
+                update(self.table)
+                .where(self.table.c.id == bindparam("record_id"))
+                .values({name: bindparam(name) for name in names})
+            )
+            self.session.connection().execute(statement, rows)
+
+    def _record(self, outcomes: list[RecordOutcome]) -> None:
+        if not outcomes:
+            return
+        operation_id = self.recorder.operation_id()
+        self.session.execute(
+            insert(CatalogEvent),
+            [
+                {
+                    "operation_id": operation_id,
+                    "line": outcome.row.line,
+                    "kind": self.kind.name,
+                    "record_id": outcome.record_id,
+                    "action": outcome.result,
+                    "changes": {
+                        name: [_as_text(old), _as_text(new)]
+                        for name, (old, new) in outcome.changes.items()
+                        if old is not None or new is not None
+                    },
+                    "recorded_at": self.act.now,
+                }
+                for outcome in outcomes
+            ],
+        )
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def save_record(
+    session: Session,
+    kind: RecordKind,
+    row: RecordRow,
+    act: Act,
+    *,
+    mode: Mode,
+    term: str | None = None,
+) -> Saved:
+    """Add or edit one record: a batch of one.
+
+    Returns:
+        One outcome; an unchanged record is success. A refusal is an outcome, not an exception.
+    """
+    saving = Saving(session, kind, act, mode, term)
+    saving.lock([row.key])
+    outcomes = saving.save([row])
+    _, promotions = saving.finish({outcomes[0].result: 1})
+    return Saved(outcomes, promotions)
+
+
+def renumber_student(session: Session, old: str, new: str, act: Act) -> None:
+    """Give a student another number; enrollments and history follow.
+
+    Raises:
+        errors.UnknownStudent: when nobody has the old number.
+        errors.AlreadyExists: when somebody has the new one.
+    """
+    student = find_student(session, old)
+    taken = session.scalar(select(Student.id).where(Student.student_number == new))
+    if taken == student.student_id:
+        return
+    if taken is not None:
+        raise errors.AlreadyExists(f"student {new} exists already")
+    recorder = Recorder(session, act)
+    if recorder.is_forecast:
+        return
+    session.execute(
+        update(Student)
+        .where(and_(Student.id == student.student_id, Student.student_number == old))
+        .values(student_number=new)
+    )
+    session.execute(
+        insert(CatalogEvent),
+        {
+            "operation_id": recorder.operation_id({"changed": 1}),
+            "kind": "student",
+            "record_id": student.student_id,
+            "action": "renumbered",
+            "changes": {"student": [old, new]},
+            "recorded_at": act.now,
+        },
+    )
+
+
+def cancel_course(
+    session: Session, word: str, act: Act, *, term: str | None = None
+) -> tuple[str, list[Decision]]:
+    """Cancel a course and drop everybody who is enrolled or waits in it, as one operation.
+
+    Returns:
+        The course as TERM/CODE-SECTION, and one decision per student by student id. Cancelling
+        again changes nothing.
+    """
+    course = find_course(session, word, Policy(act.now), term)
+    live = select(StudentCourses.student_id).where(
+        StudentCourses.course_id == course.course_id,
+        StudentCourses.status.in_(("enrolled", "waitlisted")),
+    )
+    deciding = Deciding(session, Policy(act.now))
+    deciding.lock_courses({course.course_id})
+    student_ids = sorted(session.scalars(live))
+    deciding.lock_students((), student_ids)
+    fact = deciding.facts.courses[course.course_id]
+    was = fact.status
+    fact.status = "cancelled"  # before the drops: nobody is promoted into it
+    requests = [
+        Request(student_id, [Change("drop", course.course_id, reason=act.reason)])
+        for student_id in student_ids
+    ]
+    decisions = deciding.decide(requests)
+    operation_id = record(session, deciding, act, dict(count_outcomes(decisions)))
+    if operation_id is not None and was != "cancelled":
+        session.execute(
+            update(Course).where(Course.id == course.course_id).values(status="cancelled")
+        )
+        session.execute(
+            insert(CatalogEvent),
+            {
+                "operation_id": operation_id,
+                "kind": "course",
+                "record_id": course.course_id,
+                "action": "cancelled",
+                "changes": {"status": [was, "cancelled"]},
+                "recorded_at": act.now,
+            },
+        )
+    return course.ref, decisions

@@ -1,0 +1,201 @@
+"""Enrolling, dropping, withdrawing, completing: the one `submit` under every door."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, aliased
+
+from studentcli.models import Course, StudentCourses, Term
+from studentcli.requests import Change, CourseWord, Decision, Policy, Promotion, Request
+from studentcli.rules import run_queue
+from studentcli.services.loading import Deciding, Wanted
+from studentcli.services.operations import Act, Recorder, count_outcomes
+from studentcli.services.resolve import suggest_course, suggest_student
+from studentcli.services.writer import write_facts
+
+
+def submit(
+    session: Session,
+    request: Request,
+    act: Act,
+    *,
+    policy: Policy | None = None,
+    term: str | None = None,
+) -> Decision:
+    """Decide one request and record what came of it: a batch of one.
+
+    Args:
+        session: from `Database.write`; a dry run's session decides the same and writes nothing.
+        request: the student and the changes asked for together.
+        act: who asks, through which door.
+        policy: how to judge; the default when left out.
+        term: the term code that course words mean when they name none.
+
+    Returns:
+        An outcome per change, in the order asked. A refusal is an outcome, not an exception.
+    """
+    policy = policy or Policy(act.now)
+    deciding = Deciding(session, policy, term)
+    wanted = Wanted()
+    wanted.add(request)
+    deciding.lock(wanted)
+    decisions = deciding.decide([request])
+    record(session, deciding, act, dict(count_outcomes(decisions)))
+    _add_suggestions(session, decisions[0])
+    return decisions[0]
+
+
+def record(
+    session: Session, deciding: Deciding, act: Act, totals: dict[str, Any]
+) -> int | None:
+    """Write the operation, the states and the events; gives its number, or none in a forecast."""
+    recorder = Recorder(session, act)
+    if recorder.is_forecast:
+        return None
+    operation_id = recorder.operation_id(totals)
+    write_facts(session, deciding.facts, operation_id, act.now)
+    return operation_id
+
+
+def _add_suggestions(session: Session, decision: Decision) -> None:
+    """Tell near names for what was not found; only for a typed request, never for a file."""
+    for outcome in decision.refused:
+        refusal = outcome.refusals[0]
+        if refusal.code == "unknown-student" and isinstance(decision.request.student, str):
+            better = suggest_student(session, refusal, decision.request.student)
+        elif isinstance(outcome.change.course, CourseWord):
+            better = suggest_course(session, refusal, outcome.change.course)
+        else:
+            continue
+        outcome.refusals = (better, *outcome.refusals[1:])
+
+
+def enroll_student_in_course(
+    session: Session,
+    student_id: int,
+    course_id: int,
+    *,
+    effective_on: date | None = None,
+    act: Act | None = None,
+    policy: Policy | None = None,
+) -> Decision:
+    """Enroll one student in one course, both by database id.
+
+    Args:
+        session: from `Database.write`.
+        student_id: the student's database id.
+        course_id: the course's database id.
+        effective_on: the date it counts from; today in the term's time zone when left out.
+        act: who asks; this process's user through `python` when left out.
+        policy: how to judge; the default when left out.
+
+    Returns:
+        The decision with one outcome: enrolled, waitlisted, unchanged or refused. Its
+        `require()` raises `errors.UnknownStudent`, `errors.CourseFull` and the like instead.
+    """
+    change = Change("enroll", course_id, effective_on)
+    act = act or Act("enroll")
+    return submit(session, Request(student_id, [change]), act, policy=policy)
+
+
+def run_queues(
+    session: Session, course_ids: set[int], act: Act, *, student_ids: set[int] | None = None
+) -> "QueueRun":
+    """Lock courses and their queues, and offer the free seats after a change of the catalogue.
+
+    Args:
+        session: from `Database.write`.
+        course_ids: the courses whose capacity, status or queued students change.
+        act: the operation that changes them.
+        student_ids: further students to lock, after the courses.
+
+    Returns:
+        The locked facts, whose `finish` runs the queues once the change is written.
+    """
+    deciding = Deciding(session, Policy(act.now))
+    deciding.lock_courses(course_ids)
+    deciding.lock_students((), student_ids or ())
+    return QueueRun(session, deciding, act)
+
+
+@dataclass
+class QueueRun:
+    """Courses locked for a change of the catalogue, to be offered to their queues after it."""
+
+    session: Session
+    deciding: Deciding
+    act: Act
+
+    def finish(self, operation_id: int | None) -> list[Promotion]:
+        """Run the queues, in the order of course ids, and write what moved."""
+        facts = self.deciding.facts
+        promotions: list[Promotion] = []
+        for course_id in sorted(facts.courses):
+            promotions += run_queue(facts.courses[course_id], facts, self.deciding.policy)
+        if operation_id is not None:
+            write_facts(self.session, facts, operation_id, self.act.now)
+        return promotions
+
+
+@dataclass(frozen=True)
+class EnrolledCourse:
+    """One course of a student: a row of `retrieve_courses_for_student`."""
+
+    course_id: int
+    term: str
+    code: str
+    section: str
+    title: str
+    credit_hours: Decimal
+    status: str
+    position: int | None
+    grade: str | None
+    enrolled_on: date
+    status_since: date
+
+    @property
+    def ref(self) -> str:
+        """The course as TERM/CODE-SECTION."""
+        return f"{self.term}/{self.code}-{self.section}"
+
+
+def retrieve_courses_for_student(
+    session: Session, student_id: int, *, term: str | None = None
+) -> list[EnrolledCourse]:
+    """List the courses of a student, in every state, by term, code and section.
+
+    Args:
+        session: any.
+        student_id: the student's database id.
+        term: only this term's code.
+
+    Returns:
+        One row per course; `position` (1 = next) only for the waitlisted. Empty for a student
+        without courses and for an id that nobody has.
+    """
+    mine, other = StudentCourses, aliased(StudentCourses)
+    position = (
+        select(func.count())
+        .where(other.course_id == mine.course_id, other.queue_place <= mine.queue_place)
+        .correlate(mine)
+        .scalar_subquery()
+    )
+    query = (
+        select(
+            Course.id, Term.code, Course.code, Course.section, Course.title, Course.credit_hours,
+            mine.status, position, mine.grade, mine.enrolled_on, mine.status_since,
+        )  # fmt: skip
+        .join(Course, Course.id == mine.course_id)
+        .join(Term, Term.id == Course.term_id)
+        .where(mine.student_id == student_id)
+        .order_by(Term.code, Course.code, Course.section)
+    )
+    if term is not None:
+        query = query.where(Term.code == term)
+    return [
+        EnrolledCourse(*row[:7], row[7] if row[6] == "waitlisted" else None, *row[8:])
+        for row in session.execute(query)
+    ]

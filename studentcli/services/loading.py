@@ -1,0 +1,272 @@
+"""Facts from the database: locked in one global order, then read, in few set-based statements.
+
+Courses by id, then students by id, all before the first decision. A single request and a file of
+a million rows take the same path; only the sets differ.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+
+from sqlalchemy import ColumnElement, func, or_, select, text
+from sqlalchemy.orm import Session
+
+from studentcli.database import listed_in
+from studentcli.facts import CourseFact, EnrollmentFact, Facts, Key, StudentFact
+from studentcli.models import SEATED_STATUSES, Course, Student, StudentCourses
+from studentcli.requests import Change, CourseWord, Decision, Policy, Refusal, Request
+from studentcli.rules import decide
+from studentcli.services.resolve import (
+    CourseIndex,
+    is_sqlite,
+    load_courses,
+    load_terms,
+    possible_codes,
+)
+
+
+@dataclass
+class Wanted:
+    """Everything that requests name: collected before the first lock.
+
+    `changes` holds one change per distinct (is it an add, course): enough to find the courses.
+    """
+
+    students: set[str] = field(default_factory=set)
+    student_ids: set[int] = field(default_factory=set)
+    changes: dict[tuple[bool, CourseWord | int], Change] = field(default_factory=dict)
+
+    def add(self, request: Request) -> None:
+        """Take a request in."""
+        if isinstance(request.student, int):
+            self.student_ids.add(request.student)
+        else:
+            self.students.add(request.student)
+        for change in request.changes:
+            self.changes.setdefault((change.action == "enroll", change.course), change)
+
+
+class Deciding:
+    """The facts of one operation and the decisions over them.
+
+    Args:
+        session: in the operation's transaction.
+        policy: how to judge.
+        term: the term named for the whole operation.
+    """
+
+    def __init__(self, session: Session, policy: Policy, term: str | None = None) -> None:
+        self.session = session
+        self.policy = policy
+        self.facts = Facts()
+        self.is_sqlite = is_sqlite(session)
+        self.terms = load_terms(session)
+        self.index = CourseIndex(self.terms, [], policy, term)
+        self.numbers: dict[str, StudentFact] = {}
+
+    def listed(self, column: object, values: Iterable[object]) -> ColumnElement[bool]:
+        """Compare a column with a list of any length."""
+        condition: ColumnElement[bool] = listed_in(column, values, is_sqlite=self.is_sqlite)
+        return condition
+
+    def lock(self, wanted: Wanted) -> None:
+        """Lock and load the courses, their seats and queues, and the students."""
+        self.lock_courses(self._course_ids(wanted))
+        self.lock_students(wanted.students, wanted.student_ids)
+
+    def _course_ids(self, wanted: Wanted) -> set[int]:
+        """Find the courses that the changes can mean, without a lock."""
+        words = [c.course for c in wanted.changes.values() if isinstance(c.course, CourseWord)]
+        ids = {change.course for change in wanted.changes.values() if isinstance(change.course, int)}
+        if not words:
+            return ids
+        query = select(Course.id, Course.term_id, Course.code, Course.section).where(
+            self.listed(Course.code, sorted(possible_codes(words)))
+        )
+        by_id = {term.term_id: term for term in self.terms}
+        named = [
+            CourseFact(course_id, by_id[term_id], code, section)
+            for course_id, term_id, code, section in self.session.execute(query)
+            if term_id in by_id
+        ]
+        index = CourseIndex(self.terms, named, self.policy, self.index.default_term)
+        for change in wanted.changes.values():
+            ids.update(course.course_id for course in index.possible(change))
+        return ids
+
+    def lock_courses(self, course_ids: set[int]) -> None:
+        """Lock courses by id, then read their seats and queues in new statements."""
+        if not course_ids:
+            return
+        condition = self.listed(Course.id, sorted(course_ids))
+        courses = load_courses(self.session, self.terms, condition)
+        self.index = CourseIndex(self.terms, courses, self.policy, self.index.default_term)
+        self.facts.courses = {course.course_id: course for course in courses}
+        self._count_seats([c.course_id for c in courses if c.capacity is not None])
+        self._load_queues()
+
+    def _count_seats(self, course_ids: list[int]) -> None:
+        """Count the seats taken; the index on (course, status) bounds the rows by the capacity."""
+        if not course_ids:
+            return
+        table = StudentCourses
+        query = (
+            select(table.course_id, func.count())
+            .where(self.listed(table.course_id, course_ids), table.status.in_(SEATED_STATUSES))
+            .group_by(table.course_id)
+        )
+        for course_id, taken in self.session.execute(query):
+            self.facts.courses[course_id].taken = taken
+
+    def _load_queues(self) -> None:
+        table = StudentCourses
+        query = (
+            select(
+                table.course_id, table.student_id, table.enrolled_on, table.status_since,
+                table.queue_place,
+            )  # fmt: skip
+            .where(
+                self.listed(table.course_id, list(self.facts.courses)),
+                table.status == "waitlisted",
+            )
+            .order_by(table.course_id, table.queue_place)
+        )
+        for course_id, student_id, enrolled_on, since, place in self.session.execute(query):
+            course = self.facts.courses[course_id]
+            course.queue[student_id] = EnrollmentFact(
+                "waitlisted", enrolled_on, since, changed_on=since, place=place
+            )
+            course.last_place = place or 0
+
+    def lock_students(self, numbers: Iterable[str], student_ids: Iterable[int]) -> None:
+        """Lock the named students and those of the queues, by id."""
+        ids = set(student_ids)
+        for course in self.facts.courses.values():
+            ids.update(course.queue)
+        conditions = []
+        if numbers := sorted(numbers):
+            conditions.append(self.listed(Student.student_number, numbers))
+        if ids:
+            conditions.append(self.listed(Student.id, sorted(ids)))
+        if not conditions:
+            return
+        query = (
+            select(Student.id, Student.student_number, Student.status)
+            .where(or_(*conditions))
+            .order_by(Student.id)
+        )
+        if not self.session.info.get("forecast"):
+            query = query.with_for_update(key_share=True)
+        for row in self.session.execute(query):
+            student = StudentFact(*row)
+            self.facts.students[student.student_id] = student
+            self.numbers[student.number] = student
+
+    def student(self, request: Request) -> StudentFact | Refusal:
+        """Find the student of a request among those locked."""
+        key = request.student
+        found = self.facts.students.get(key) if isinstance(key, int) else self.numbers.get(key)
+        return found or Refusal("unknown-student", f"there is no student {key}")
+
+    def decide(self, requests: list[Request]) -> list[Decision]:
+        """Load the enrollments that the requests are about, and decide them in order."""
+        self._load_enrollments(requests)
+        facts, policy, find = self.facts, self.policy, self.index.find_for
+
+        def find_course(change: Change, student: StudentFact) -> CourseFact | Refusal:
+            return find(change, student, facts)
+
+        return [
+            decide(request, self.student(request), find_course, facts, policy)
+            for request in requests
+        ]
+
+    def forget_written(self) -> None:
+        """Drop what the tables hold by now, so that memory stays flat."""
+        for enrollment in self.facts.changed.values():
+            enrollment.in_table = True
+        self.facts.changed.clear()
+        self.facts.events.clear()
+        self.facts.enrollments.clear()
+
+    def _load_enrollments(self, requests: list[Request]) -> None:
+        """Look up the pairs of the requests, and for old dates what was recorded about them."""
+        facts = self.facts
+        earliest: dict[Key, date] = {}
+        for request in requests:
+            student = self.student(request)
+            if isinstance(student, Refusal):
+                continue
+            for change in request.changes:
+                for course in self.index.possible(change):
+                    key = (student.student_id, course.course_id)
+                    on = change.effective_on or date.max
+                    earliest[key] = min(on, earliest.get(key, on))
+        self._read_pairs([key for key in earliest if key not in facts.enrollments])
+        dated = []
+        for key, on in earliest.items():
+            enrollment = facts.enrollment(key[0], facts.courses[key[1]])
+            if enrollment is not None and on <= enrollment.status_since:
+                dated.append(key)
+        self._read_recorded(dated)
+
+    def _pairs(self, keys: list[Key]) -> tuple[str, dict[str, object]]:
+        """Give a table expression `p(student_id, course_id)` of the keys, and its parameters."""
+        if self.is_sqlite:
+            # An object whose names repeat: json_each walks it as it stands, one row a member.
+            members = ",".join(f'"{student}":{course}' for student, course in keys)
+            table = "(SELECT CAST(key AS INTEGER) AS student_id, value AS course_id"
+            return table + " FROM json_each(:pairs)) AS p", {"pairs": "{" + members + "}"}
+        students, courses = zip(*keys, strict=True)
+        return (
+            "unnest(CAST(:students AS bigint[]), CAST(:courses AS bigint[]))"
+            " AS p(student_id, course_id)",
+            {"students": list(students), "courses": list(courses)},
+        )
+
+    def _read_pairs(self, keys: list[Key]) -> None:
+        if not keys:
+            return
+        pairs, parameters = self._pairs(sorted(keys))
+        query = text(
+            "SELECT sc.student_id, sc.course_id, sc.status, sc.enrolled_on, sc.status_since,"
+            f" sc.grade FROM {pairs} CROSS JOIN student_courses sc"
+            " WHERE sc.student_id = p.student_id AND sc.course_id = p.course_id"
+            " AND sc.status <> 'waitlisted'"
+        ).columns(
+            StudentCourses.student_id, StudentCourses.course_id, StudentCourses.status,
+            StudentCourses.enrolled_on, StudentCourses.status_since, StudentCourses.grade,
+        )  # fmt: skip
+        enrollments = self.facts.enrollments
+        for row in self.session.execute(query, parameters):
+            student_id, course_id, status, enrolled_on, since, grade = row
+            if student_id not in self.facts.courses[course_id].queue:
+                enrollments[student_id, course_id] = EnrollmentFact(
+                    status, enrolled_on, since, changed_on=since, grade=grade
+                )
+
+    def _read_recorded(self, keys: list[Key]) -> None:
+        """Read what was recorded, and not undone, about pairs; promotions do not count."""
+        if not keys:
+            return
+        from studentcli.models import EnrollmentEvent as E  # noqa: N814  (columns only)
+
+        pairs, parameters = self._pairs(sorted(keys))
+        query = text(
+            "SELECT e.student_id, e.course_id, e.action, e.effective_on, e.grade"
+            f" FROM {pairs} CROSS JOIN enrollment_events e"
+            " JOIN operations o ON o.id = e.operation_id"
+            " WHERE e.student_id = p.student_id AND e.course_id = p.course_id"
+            " AND e.code IS NULL AND e.action <> 'promote' AND o.undone_by IS NULL"
+        ).columns(E.student_id, E.course_id, E.action, E.effective_on, E.grade)
+        latest: dict[Key, date] = {}
+        for student_id, course_id, action, on, grade in self.session.execute(query, parameters):
+            key = (student_id, course_id)
+            enrollment = self.facts.enrollment(student_id, self.facts.courses[course_id])
+            if enrollment is not None:
+                enrollment.recorded.add((action, on, grade))
+                latest[key] = max(on, latest.get(key, on))
+        for key, on in latest.items():
+            enrollment = self.facts.enrollment(key[0], self.facts.courses[key[1]])
+            if enrollment is not None and key not in self.facts.changed:
+                enrollment.changed_on = on

@@ -1,0 +1,299 @@
+"""Which course, term or student a word means. A word that could mean two things means none."""
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from studentcli.database import listed_in
+from studentcli.facts import CourseFact, Facts, StudentFact, TermFact
+from studentcli.models import Course, Student, Term
+from studentcli.requests import Change, CourseWord, Policy, Refusal
+
+LIVE = ("enrolled", "waitlisted")
+
+
+def is_sqlite(session: Session) -> bool:
+    """Tell which engine a session talks to."""
+    return session.get_bind().dialect.name == "sqlite"
+
+
+def load_terms(session: Session) -> list[TermFact]:
+    """Load every term, by code."""
+    columns = (
+        Term.id, Term.code, Term.time_zone, Term.starts_on, Term.ends_on,
+        Term.enroll_from, Term.enroll_until,
+    )  # fmt: skip
+    return [TermFact(*row) for row in session.execute(select(*columns).order_by(Term.code))]
+
+
+def current_term(terms: Iterable[TermFact], policy: Policy) -> TermFact | Refusal:
+    """Find the term that enrolling means when none is named (SEMANTICS 6).
+
+    The one term whose enroll window contains today, else the one that runs today, else the one
+    without any dates.
+    """
+    terms = list(terms)
+
+    def contains(term: TermFact, first: date | None, last: date | None) -> bool:
+        today = policy.today(term.time_zone)
+        return (
+            bool(first or last)
+            and (first is None or first <= today)
+            and (last is None or today <= last)
+        )
+
+    enrolling = [term for term in terms if contains(term, term.enroll_from, term.enroll_until)]
+    running = [
+        term
+        for term in terms
+        if term.starts_on and term.ends_on and contains(term, term.starts_on, term.ends_on)
+    ]
+    undated = [
+        term
+        for term in terms
+        if not (term.starts_on or term.ends_on or term.enroll_from or term.enroll_until)
+    ]
+    for candidates in (enrolling, running, undated):
+        if len(candidates) == 1:
+            return candidates[0]
+        if candidates:
+            codes = ", ".join(term.code for term in candidates)
+            return Refusal("unknown-term", f"today belongs to several terms: {codes}")
+    codes = ", ".join(term.code for term in terms)
+    return Refusal("unknown-term", f"today belongs to no term; there are {codes}")
+
+
+class CourseIndex:
+    """Answers which course a word means, over the courses whose codes were loaded.
+
+    Args:
+        terms: every term.
+        courses: every course that a word of the operation could mean.
+        policy: for today's date.
+        default_term: the term named for the whole operation.
+    """
+
+    def __init__(
+        self,
+        terms: list[TermFact],
+        courses: Iterable[CourseFact],
+        policy: Policy,
+        default_term: str | None,
+    ) -> None:
+        self.terms = {term.code: term for term in terms}
+        self.policy = policy
+        self.default_term = default_term
+        self.by_id: dict[int, CourseFact] = {}
+        self._by_code: dict[str, list[CourseFact]] = {}
+        self._found: dict[CourseWord, CourseFact | Refusal] = {}
+        for course in courses:
+            self.by_id[course.course_id] = course
+            self._by_code.setdefault(course.code, []).append(course)
+
+    def split(self, word: CourseWord) -> tuple[str | None, str]:
+        """Split a word into the term it names, or none, and the rest."""
+        if word.term:
+            return word.term, word.text
+        head, slash, rest = word.text.partition("/")
+        return (head, rest) if slash and head in self.terms else (None, word.text)
+
+    def readings(self, word: CourseWord) -> list[CourseFact]:
+        """List the courses that a word can mean, in every term unless it names one."""
+        term, rest = self.split(word)
+        if word.section:
+            found = [c for c in self._by_code.get(rest, ()) if c.section == word.section]
+        else:
+            found = list(self._by_code.get(rest, ()))
+            code, dash, section = rest.rpartition("-")
+            if dash:
+                found += [c for c in self._by_code.get(code, ()) if c.section == section]
+        return found if term is None else [c for c in found if c.term.code == term]
+
+    def find(self, word: CourseWord) -> CourseFact | Refusal:
+        """Find the course of a word in the term it names, else in the operation's term."""
+        found = self._found.get(word)
+        if found is None:
+            found = self._found[word] = self._find(word)
+        return found
+
+    def _find(self, word: CourseWord) -> CourseFact | Refusal:
+        term = self.split(word)[0] or self.default_term
+        if term is None:
+            current = current_term(self.terms.values(), self.policy)
+            if isinstance(current, Refusal):
+                return current
+            term = current.code
+        elif term not in self.terms:
+            known = ", ".join(self.terms)
+            return Refusal("unknown-term", f"there is no term {term}; there are {known}")
+        return self._only([c for c in self.readings(word) if c.term.code == term], word, term)
+
+    def _only(self, found: list[CourseFact], word: CourseWord, term: str) -> CourseFact | Refusal:
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            return Refusal("unknown-course", f"there is no course {word} in term {term}")
+        return _ambiguous(word, found)
+
+    def find_for(self, change: Change, student: StudentFact, facts: Facts) -> CourseFact | Refusal:
+        """Find the course of a change; what is not an add looks among the student's own first."""
+        word = change.course
+        if isinstance(word, int):
+            return self.by_id.get(word) or Refusal("unknown-course", f"there is no course {word}")
+        if change.action == "enroll" or self.default_term or self.split(word)[0]:
+            return self.find(word)
+        own = [
+            (course, enrollment.status)
+            for course in self.readings(word)
+            if (enrollment := facts.enrollment(student.student_id, course)) is not None
+        ]
+        live = [course for course, status in own if status in LIVE]
+        if len(live) > 1:
+            return _ambiguous(word, live)
+        if live:
+            return live[0]
+        return own[0][0] if len(own) == 1 else self.find(word)
+
+    def possible(self, change: Change) -> list[CourseFact]:
+        """List the courses that a change can turn out to mean, for any student."""
+        word = change.course
+        if isinstance(word, int):
+            return [self.by_id[word]] if word in self.by_id else []
+        found = self.find(word)
+        named = [found] if isinstance(found, CourseFact) else []
+        if change.action == "enroll" or self.default_term or self.split(word)[0]:
+            return named
+        return self.readings(word)
+
+
+def _ambiguous(word: CourseWord, found: list[CourseFact]) -> Refusal:
+    refs = ", ".join(sorted({course.ref for course in found}))
+    return Refusal("ambiguous-course", f"{word} could be {refs}")
+
+
+def possible_codes(words: Iterable[CourseWord]) -> set[str]:
+    """List the course codes that words can mean."""
+    codes: set[str] = set()
+    for word in words:
+        for text in {word.text, word.text.partition("/")[2]}:
+            codes.add(text)
+            codes.add(text.rpartition("-")[0])
+    codes.discard("")
+    return codes
+
+
+def load_courses(session: Session, terms: list[TermFact], condition: Any) -> list[CourseFact]:
+    """Load courses by id, without seats or queue."""
+    by_id = {term.term_id: term for term in terms}
+    columns = (
+        Course.id, Course.term_id, Course.code, Course.section, Course.status,
+        Course.capacity, Course.waitlist_capacity,
+    )  # fmt: skip
+    query = select(*columns).where(condition).order_by(Course.id)
+    if not session.info.get("forecast"):
+        query = query.with_for_update(key_share=True)
+    return [
+        CourseFact(course_id, by_id[term_id], *rest)
+        for course_id, term_id, *rest in session.execute(query)
+        if term_id in by_id
+    ]
+
+
+def find_course(session: Session, word: str, policy: Policy, term: str | None) -> CourseFact:
+    """Find the one course that a word means, for reading commands.
+
+    Raises:
+        errors.UnknownCourse: with near names.
+        errors.AmbiguousCourse: with the courses it could be.
+        errors.UnknownTerm: when no term is meant.
+    """
+    asked = CourseWord(word)
+    terms = load_terms(session)
+    condition = listed_in(Course.code, possible_codes([asked]), is_sqlite=is_sqlite(session))
+    index = CourseIndex(terms, load_courses(session, terms, condition), policy, term)
+    readings = index.readings(asked)
+    if term is None and len(readings) == 1:
+        return readings[0]
+    found = index.find(asked)
+    if isinstance(found, Refusal):
+        if found.code == "unknown-term" and term is None and readings:
+            found = _ambiguous(asked, readings)
+        raise suggest_course(session, found, asked).error()
+    return found
+
+
+def find_student(session: Session, number: str) -> StudentFact:
+    """Find a student by number.
+
+    Raises:
+        errors.UnknownStudent: with near numbers.
+    """
+    columns = select(Student.id, Student.student_number, Student.status)
+    row = session.execute(columns.where(Student.student_number == number)).first()
+    if row is None:
+        unknown = Refusal("unknown-student", f"there is no student {number}")
+        raise suggest_student(session, unknown, number).error()
+    return StudentFact(*row)
+
+
+# ── near names ───────────────────────────────────────────────────────────────────────────
+
+
+def _near(word: str, names: Iterable[str]) -> list[str]:
+    """Order names by likeness; those that differ in case, zeros or spaces only come first."""
+    import difflib
+
+    def folded(name: str) -> str:
+        return "".join(name.split()).casefold().lstrip("0")
+
+    names = list(dict.fromkeys(names))
+    same = [name for name in names if folded(name) == folded(word)]
+    rest = difflib.get_close_matches(word, [n for n in names if n not in same], n=3, cutoff=0.7)
+    return [*same, *rest][:3]
+
+
+def suggest_student(session: Session, refusal: Refusal, number: str) -> Refusal:
+    """Add near student numbers to a refusal; nothing is ever picked."""
+    column = Student.student_number
+    bare = "".join(number.split()).lstrip("0") or number
+    escaped = bare.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    query = (
+        select(column)
+        .where(
+            or_(
+                func.lower(func.ltrim(column, "0")) == bare.lower(),
+                column.like(f"%{escaped[:3]}%", escape="\\"),
+                column.like(f"%{escaped[-3:]}", escape="\\"),
+            )
+        )
+        .limit(2000)
+    )
+    return _suggest(refusal, _near(number, session.scalars(query)))
+
+
+def suggest_course(session: Session, refusal: Refusal, word: CourseWord) -> Refusal:
+    """Add near course names, and the same code in other terms, to a refusal."""
+    if refusal.code != "unknown-course":
+        return refusal
+    text = word.text.rpartition("/")[2]
+    rows = session.execute(
+        select(Term.code, Course.code, Course.section).join(Course.term).order_by(Term.code.desc())
+    ).all()
+    refs: dict[str, str] = {}
+    for term, code, section in rows:
+        ref = f"{term}/{code}-{section}"
+        for key in (code, f"{code}-{section}"):
+            refs.setdefault(key, ref)
+    return _suggest(refusal, [refs[name] for name in _near(text, refs)])
+
+
+def _suggest(refusal: Refusal, names: list[str]) -> Refusal:
+    names = list(dict.fromkeys(names))
+    if not names:
+        return refusal
+    return Refusal(refusal.code, refusal.message, f"did you mean {' or '.join(names)}?")
+
+

@@ -1,0 +1,131 @@
+"""Reading single values from text: strict, never a default, never a guess.
+
+Every function gives the value or raises `errors.BadValue` with a sentence that names what was
+written and what is expected.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from studentcli import errors
+
+MAX_IDENTIFIER: Final = 64
+MAX_TEXT: Final = 1000
+
+_INTEGER = re.compile(r"[0-9]{1,9}", re.ASCII)
+_HOURS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,2})?", re.ASCII)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_GRADE = re.compile(r"[A-Za-z0-9+\-.]{1,8}", re.ASCII)
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+
+
+def normal(text: str) -> str:
+    """Bring text into NFC without surrounding spaces, so that equal-looking text is equal."""
+    text = text.strip()
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def has_control(text: str) -> bool:
+    """Tell whether text holds a control, format or surrogate character that no name needs."""
+    if text.isascii():
+        return not text.isprintable()
+    return any(
+        unicodedata.category(letter) in {"Cc", "Cs", "Co", "Cn"} or letter in "\u2028\u2029"
+        for letter in text
+    )
+
+
+def identifier(text: str) -> str:
+    """Read a student number, or the code of a course, term or section.
+
+    Raises:
+        errors.MalformedId: when it is empty, too long, or holds control characters.
+    """
+    value = normal(text)
+    if not value:
+        raise errors.MalformedId("a number or code is empty")
+    if len(value) > MAX_IDENTIFIER:
+        raise errors.MalformedId(f"{value[:20]!r}… is longer than {MAX_IDENTIFIER} characters")
+    if has_control(value):
+        raise errors.MalformedId(f"{value!r} holds a control character")
+    return value
+
+
+def plain(text: str) -> str:
+    """Read a name, title or reason."""
+    value = normal(text)
+    if len(value) > MAX_TEXT:
+        raise errors.BadValue(f"{value[:20]!r}… is longer than {MAX_TEXT} characters")
+    if has_control(value):
+        raise errors.BadValue(f"{value!r} holds a control character")
+    return value
+
+
+def email(text: str) -> str:
+    """Read an e-mail address."""
+    value = plain(text)
+    if not _EMAIL.fullmatch(value):
+        raise errors.BadValue(f"{value!r} is no e-mail address")
+    return value
+
+
+def integer(text: str) -> int:
+    """Read a number of seats: 0 to 999999999, ASCII digits only."""
+    if not _INTEGER.fullmatch(text.strip()):
+        raise errors.BadValue(f"{text.strip()!r} is no number (expected digits, such as 30)")
+    return int(text)
+
+
+def hours(text: str) -> Decimal:
+    """Read credit hours: digits, with up to two decimals after a point."""
+    if not _HOURS.fullmatch(text.strip()):
+        raise errors.BadValue(f"{text.strip()!r} is no credit value (expected 3 or 1.5)")
+    return Decimal(text.strip()).quantize(Decimal("0.01"))
+
+
+@lru_cache(maxsize=4096)
+def iso_date(text: str) -> date:
+    """Read a date, YYYY-MM-DD."""
+    value = text.strip()
+    if _DATE.fullmatch(value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise errors.BadValue(f"{value!r} is no date (expected YYYY-MM-DD)")
+
+
+def grade(text: str) -> str:
+    """Read a grade: up to eight letters, digits, plus, minus, point."""
+    value = text.strip()
+    if not _GRADE.fullmatch(value):
+        raise errors.UnknownGrade(f"{value!r} is no grade")
+    return value
+
+
+def time_zone(text: str) -> str:
+    """Read an IANA time zone such as Europe/Berlin."""
+    value = text.strip()
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise errors.BadValue(f"{value!r} is no IANA time zone (such as Europe/Berlin)") from None
+    return value
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """Make a reader of one of a few words."""
+
+    def read(text: str) -> str:
+        value = text.strip()
+        if value not in choices:
+            raise errors.BadValue(f"{value!r} is none of {', '.join(choices)}")
+        return value
+
+    return read
