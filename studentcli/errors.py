@@ -205,6 +205,12 @@ class FileUnreadable(Usage):
     code = "file-unreadable"
 
 
+class OutputFailed(StudentcliError):
+    """The output cannot be written, for example because the disk is full."""
+
+    code = "output-failed"
+
+
 class BatchRefused(StudentcliError):
     """A file was read to its end and some of its rows were refused."""
 

@@ -17,12 +17,14 @@ class Field:
         attribute: the column of the table.
         read: text → value.
         default: of a new record, and what `-` sets; a function of the key when callable.
+        help: the option's help.
     """
 
     name: str
     attribute: str
     read: Callable[[str], Any]
     default: Any = None
+    help: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,11 @@ STUDENT: Final = RecordKind(
     Student,
     ("student",),
     (
-        Field("given_name", "given_name", values.plain, ""),
-        Field("family_name", "family_name", values.plain, ""),
-        Field("email", "email", values.email),
-        Field("status", "status", values.one_of(*STUDENT_STATUSES), "active"),
-        Field("max_credits", "max_credit_hours", values.hours),
+        Field("given_name", "given_name", values.plain, "", help="Given name."),
+        Field("family_name", "family_name", values.plain, "", help="Family name."),
+        Field("email", "email", values.email, help="E-mail address."),
+        Field("status", "status", values.one_of(*STUDENT_STATUSES), "active", help="active or inactive."),
+        Field("max_credits", "max_credit_hours", values.hours, help="Most credit hours in a term."),
     ),
 )
 
@@ -65,15 +67,15 @@ TERM: Final = RecordKind(
     Term,
     ("term",),
     (
-        Field("name", "name", values.plain, lambda key: key[-1]),
-        Field("starts_on", "starts_on", values.iso_date),
-        Field("ends_on", "ends_on", values.iso_date),
-        Field("enroll_from", "enroll_from", values.iso_date),
-        Field("enroll_until", "enroll_until", values.iso_date),
-        Field("drop_until", "drop_until", values.iso_date),
-        Field("withdraw_until", "withdraw_until", values.iso_date),
-        Field("max_credits", "max_credits", values.hours),
-        Field("time_zone", "time_zone", values.time_zone, "UTC"),
+        Field("name", "name", values.plain, lambda key: key[-1], help="Name, such as Fall 2026."),
+        Field("starts_on", "starts_on", values.iso_date, help="First day, YYYY-MM-DD."),
+        Field("ends_on", "ends_on", values.iso_date, help="Last day."),
+        Field("enroll_from", "enroll_from", values.iso_date, help="First day of the enroll window."),
+        Field("enroll_until", "enroll_until", values.iso_date, help="Last day of the enroll window."),
+        Field("drop_until", "drop_until", values.iso_date, help="Last day for drops."),
+        Field("withdraw_until", "withdraw_until", values.iso_date, help="Last day for withdrawals."),
+        Field("max_credits", "max_credits", values.hours, help="Most credit hours of a student."),
+        Field("time_zone", "time_zone", values.time_zone, "UTC", help="IANA time zone of its dates."),
     ),
 )
 
@@ -83,11 +85,11 @@ COURSE: Final = RecordKind(
     Course,
     ("term", "course", "section"),
     (
-        Field("title", "title", values.plain, lambda key: key[1]),
-        Field("credits", "credit_hours", values.hours, values.hours("0")),
-        Field("capacity", "capacity", values.integer),
-        Field("waitlist", "waitlist_capacity", values.integer, 0),
-        Field("status", "status", values.one_of(*COURSE_STATUSES), "open"),
+        Field("title", "title", values.plain, lambda key: key[1], help="Title."),
+        Field("credits", "credit_hours", values.hours, values.hours("0"), help="Credit hours, such as 3 or 1.5."),
+        Field("capacity", "capacity", values.integer, help="Seats; - for unlimited."),
+        Field("waitlist", "waitlist_capacity", values.integer, 0, help="Places in the waitlist."),
+        Field("status", "status", values.one_of(*COURSE_STATUSES), "open", help="open, closed or cancelled."),
     ),
 )
 

@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from studentcli import errors, values
 from studentcli.formats.source import CsvSource, Row
 from studentcli.records import COURSE, STUDENT, TERM, RecordKind, RecordRow, read_row
+from studentcli.render import plain
 from studentcli.requests import ACTIONS, Action, Change, CourseWord, Refusal, Request
 from studentcli.rules import OVERRIDABLE
 

@@ -172,14 +172,19 @@ class RecordUnit:
         return operation_id
 
 
-def collect_wanted(reader: Reader, chunk: int) -> Wanted:
-    """Read an enrollments file for what it names: the first pass, before any lock."""
-    wanted = Wanted()
+def collect_wanted(reader: Reader, chunk: int) -> tuple[Wanted, int]:
+    """Read an enrollments file for what it names: the first pass, before any lock.
+
+    Returns:
+        What is named, and the number of rows.
+    """
+    wanted, rows = Wanted(), 0
     for part in reader.chunks(chunk):
+        rows += len(part.cells)
         for item in part.items:
             if isinstance(item, Request):
                 wanted.add(item)
-    return wanted
+    return wanted, rows
 
 
 def run_batch(

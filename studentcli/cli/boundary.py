@@ -1,0 +1,128 @@
+"""The edge of the command line: the only place that turns what happened into an exit code."""
+
+import contextlib
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from studentcli import errors
+from studentcli.cli.context import Terminated, install_signals, state
+from studentcli.errors import ExitStatus
+
+
+def run(app: typer.Typer, arguments: list[str]) -> int:
+    """Run a command line; gives the exit code."""
+    install_signals()
+    state.fmt, state.recorded = _format_of(arguments), False
+    code = _run(app, arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence_stdout()
+    except OSError as error:
+        _silence_stdout()
+        return _report(_output_failed(error))
+    return code
+
+
+def _run(app: typer.Typer, arguments: list[str]) -> int:
+    try:
+        _require_text(arguments)
+        group: Any = typer.main.get_command(app)
+        assert isinstance(group, TyperGroup)  # noqa: S101  (typer's own promise)
+        code = _call(group, arguments)
+    except errors.StudentcliError as error:
+        return _report(error)
+    except (Terminated, KeyboardInterrupt) as interruption:
+        return _interrupted(terminated=isinstance(interruption, Terminated))
+    if code == ExitStatus.INTERRUPTED:
+        return _interrupted(terminated=False)
+    return code
+
+
+def _call(group: TyperGroup, arguments: list[str]) -> int:
+    from typer import Abort
+
+    try:
+        result = group.main(arguments, prog_name="studentcli", standalone_mode=False)
+    except Abort:
+        return ExitStatus.INTERRUPTED
+    except Exception as error:
+        usage = _usage_error(error)
+        if usage is None:
+            if isinstance(error, BrokenPipeError):
+                _silence_stdout()
+                return ExitStatus.DONE
+            if isinstance(error, OSError) and error.filename is None:
+                raise _output_failed(error) from error
+            raise
+        raise usage from None
+    return result if isinstance(result, int) else ExitStatus.DONE
+
+
+def _usage_error(error: Exception) -> errors.Usage | None:
+    """Word typer's complaints about a command line in our own form."""
+    message = getattr(error, "format_message", None)
+    if message is None:
+        return None
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(f"{message()}\n")
+        return errors.Usage("a command is missing", hint="studentcli --help lists them")
+    path = context.command_path if context is not None else "studentcli"
+    return errors.Usage(message().rstrip("."), hint=f"{path} --help")
+
+
+def _require_text(arguments: list[str]) -> None:
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            shown = argument.encode(errors="surrogateescape")
+            raise errors.Usage(
+                f"{shown!r} is no valid UTF-8", hint="check the terminal's character encoding"
+            ) from None
+
+
+def _format_of(arguments: list[str]) -> str | None:
+    """Find a format in arguments that may not be readable as a whole."""
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if word == "--format":
+            return following
+        if word.startswith("--format="):
+            return word.partition("=")[2]
+    return os.environ.get("STUDENTCLI_FORMAT")
+
+
+def _report(error: errors.StudentcliError) -> int:
+    from studentcli import render
+
+    with contextlib.suppress(OSError):
+        render.error(error, state.fmt)
+    return error.exit_status
+
+
+def _interrupted(*, terminated: bool) -> int:
+    word = "terminated" if terminated else "interrupted"
+    outcome = (
+        "the change was already recorded"
+        if state.recorded
+        else "rolled back, nothing was changed"
+    )
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{word}: {outcome}\n")
+    return ExitStatus.TERMINATED if terminated else ExitStatus.INTERRUPTED
+
+
+def _output_failed(error: OSError) -> errors.OutputFailed:
+    done = "; the change was recorded" if state.recorded else ""
+    return errors.OutputFailed(f"the output cannot be written: {error.strerror}{done}")
+
+
+def _silence_stdout() -> None:
+    """Let Python's own flush at the end find a place to write to."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

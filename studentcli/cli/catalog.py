@@ -1,0 +1,273 @@
+"""student, course, term: adding, editing, listing, showing; renumbering and cancelling."""
+
+from typing import Annotated, Any
+
+import typer
+
+from studentcli.cli.context import Cli
+from studentcli.cli.framework import command, new_app
+from studentcli.records import COURSE, STUDENT, TERM, RecordKind
+from studentcli.render import Column, Seats, listing, record
+
+PANEL = "Catalogue"
+
+NumberArgument = Annotated[str, typer.Argument(metavar="STUDENT", show_default=False)]
+CodeArgument = Annotated[str, typer.Argument(metavar="TERM", show_default=False)]
+CourseArgument = Annotated[str, typer.Argument(metavar="COURSE", show_default=False)]
+ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why.")]
+
+STUDENT_COLUMNS = (
+    Column("student", "Student"),
+    Column("given_name", "Given name"),
+    Column("family_name", "Family name"),
+    Column("email", "E-mail"),
+    Column("status", "Status", "status"),
+    Column("max_credits", "Max credits", "hours"),
+)
+TERM_COLUMNS = (
+    Column("term", "Term"),
+    Column("name", "Name"),
+    Column("starts_on", "Starts", "date"),
+    Column("ends_on", "Ends", "date"),
+    Column("enroll_from", "Enroll from", "date"),
+    Column("enroll_until", "Enroll until", "date"),
+    Column("courses", "Courses", "number"),
+)
+TERM_DATA = (
+    *TERM_COLUMNS[:6],
+    Column("drop_until", "Drop until"),
+    Column("withdraw_until", "Withdraw until"),
+    Column("max_credits", "Max credits"),
+    Column("time_zone", "Time zone"),
+    Column("courses", "Courses"),
+)
+COURSE_DATA = (
+    Column("ref", "Course"),
+    Column("title", "Title"),
+    Column("credits", "Credits"),
+    Column("seats", "Seats taken"),
+    Column("waiting", "Waiting"),
+    Column("waitlist", "Waitlist places"),
+    Column("status", "Status"),
+)
+
+
+def _save(cli: Cli, kind: RecordKind, cells: dict[str, str], mode: Any, reason: str | None) -> None:
+    from studentcli.records import read_row
+    from studentcli.services.catalog import save_record
+
+    row = read_row(kind, cells)
+    verb = {"add": "add", "edit": "edit"}[mode]
+    act = cli.act(f"{kind.name}-{verb}", reason=reason)
+    saved = cli.write(
+        lambda session: save_record(session, kind, row, act, mode=mode, term=cli.term)
+    ).require()
+    outcome = saved.outcomes[0]
+    name = "/".join(outcome.key[:2]) + (f"-{outcome.key[2]}" if len(outcome.key) > 2 else "")
+    changed = ", ".join(outcome.changes) if outcome.result == "changed" else ""
+    words = {
+        "created": f"{kind.name} {name} added",
+        "changed": f"{kind.name} {name} changed: {changed}",
+        "unchanged": f"{kind.name} {name} is so already",
+    }
+    cli.done(words[outcome.result])
+    cli.show_promotions(saved.promotions)
+
+
+def _course_cells(word: str, section: str | None, fields: dict[str, str]) -> dict[str, str]:
+    """Split a course of the catalogue, written TERM/CODE or CODE, the section apart."""
+    term, slash, code = word.partition("/")
+    named = {"term": term, "course": code} if slash else {"course": word}
+    return {**fields, **named, "section": section or ""}
+
+
+def _add_students(app: typer.Typer) -> None:
+    group = new_app("Students: add, edit, renumber, look up.")
+    app.add_typer(group, name="student", rich_help_panel=PANEL)
+
+    @command(group, "add", writes=True, fields_of=STUDENT)
+    def add(cli: Cli, student: NumberArgument, *, fields: dict[str, str], reason: ReasonOption = None) -> None:
+        """Add a student. Example: studentcli student add S1042 --given-name Ada --family-name King"""
+        _save(cli, STUDENT, {**fields, "student": student}, "add", reason)
+
+    @command(group, "edit", writes=True, fields_of=STUDENT)
+    def edit(cli: Cli, student: NumberArgument, *, fields: dict[str, str], reason: ReasonOption = None) -> None:
+        """Change a student; - clears a field. Example: studentcli student edit S1042 --status inactive"""
+        _save(cli, STUDENT, {**fields, "student": student}, "edit", reason)
+        if fields.get("status") == "inactive" and not cli.quiet:
+            _tell_live(cli, student)
+
+    @command(group, "renumber", writes=True)
+    def renumber(
+        cli: Cli,
+        student: NumberArgument,
+        number: Annotated[str, typer.Argument(metavar="NEW", show_default=False)],
+        *,
+        reason: ReasonOption = None,
+    ) -> None:
+        """Give a student another number. Example: studentcli student renumber 1042 S1042"""
+        from studentcli import values
+        from studentcli.services.catalog import renumber_student
+
+        act = cli.act("student-renumber", reason=reason)
+        old, new = values.identifier(student), values.identifier(number)
+        cli.write(lambda session: renumber_student(session, old, new, act))
+        cli.done(f"student {old} is now {new}")
+
+    @command(group, "list")
+    def list_(
+        cli: Cli,
+        *,
+        search: Annotated[
+            str | None, typer.Option("--search", metavar="TEXT", help="Part of number or name.")
+        ] = None,
+        status: Annotated[
+            str | None, typer.Option("--status", metavar="STATUS", help="active or inactive.")
+        ] = None,
+    ) -> None:
+        """List students. Example: studentcli student list --search king"""
+        from studentcli.services import views
+
+        wanted = STUDENT.field("status").read(status) if status else None
+        rows = cli.database.read(
+            lambda session: views.list_students(session, search=search, status=wanted)
+        )
+        listing(rows, STUDENT_COLUMNS, cli.fmt, footer=f"{len(rows)} students")
+
+    @command(group, "show")
+    def show(cli: Cli, student: NumberArgument) -> None:
+        """Show a student. Example: studentcli student show S1042"""
+        from studentcli import values
+        from studentcli.services import views
+
+        number = values.identifier(student)
+        row = cli.database.read(lambda session: views.show_student(session, number))
+        record(row, STUDENT_COLUMNS, cli.fmt)
+
+
+def _tell_live(cli: Cli, student: str) -> None:
+    """List what a student who becomes inactive keeps, with the command that drops it."""
+    from studentcli import render, services
+    from studentcli.services import views
+
+    def unit(session: Any) -> Any:
+        row = views.show_student(session, student)
+        return services.retrieve_courses_for_student(session, row["student_id"])
+
+    live = [c.ref for c in cli.database.read(unit) if c.status in {"enrolled", "waitlisted"}]
+    if live:
+        render.note(f"{student} keeps {len(live)}: {', '.join(live)}")
+        render.note(f"hint: studentcli drop {student} {' '.join(live)}")
+
+
+def _add_terms(app: typer.Typer) -> None:
+    group = new_app("Terms: add, edit, look up.")
+    app.add_typer(group, name="term", rich_help_panel=PANEL)
+
+    @command(group, "add", writes=True, fields_of=TERM)
+    def add(cli: Cli, code: CodeArgument, *, fields: dict[str, str], reason: ReasonOption = None) -> None:
+        """Add a term. Example: studentcli term add 2026FA --starts-on 2026-09-01 --ends-on 2026-12-18"""
+        _save(cli, TERM, {**fields, "term": code}, "add", reason)
+
+    @command(group, "edit", writes=True, fields_of=TERM)
+    def edit(cli: Cli, code: CodeArgument, *, fields: dict[str, str], reason: ReasonOption = None) -> None:
+        """Change a term; - clears a field. Example: studentcli term edit 2026FA --name 'Fall 2026'"""
+        _save(cli, TERM, {**fields, "term": code}, "edit", reason)
+
+    @command(group, "list")
+    def list_(cli: Cli) -> None:
+        """List the terms. Example: studentcli term list"""
+        from studentcli.services import views
+
+        rows = cli.database.read(views.list_terms)
+        listing(rows, TERM_COLUMNS if cli.fmt == "table" else TERM_DATA, cli.fmt)
+
+    @command(group, "show")
+    def show(cli: Cli, code: CodeArgument) -> None:
+        """Show a term. Example: studentcli term show 2026FA"""
+        from studentcli import values
+        from studentcli.services import views
+
+        wanted = values.identifier(code)
+        row = cli.database.read(lambda session: views.show_term(session, wanted))
+        record(row, TERM_DATA, cli.fmt)
+
+
+SectionOption = Annotated[
+    str | None, typer.Option("--section", metavar="SECTION", help="Section; 1 if left out.")
+]
+
+
+def _add_courses(app: typer.Typer) -> None:
+    group = new_app("Courses: add, edit, cancel, look up.")
+    app.add_typer(group, name="course", rich_help_panel=PANEL)
+
+    @command(group, "add", writes=True, fields_of=COURSE)
+    def add(
+        cli: Cli, course: CourseArgument, *, fields: dict[str, str],
+        section: SectionOption = None, reason: ReasonOption = None,
+    ) -> None:  # fmt: skip
+        """Add a course. Example: studentcli course add 2026FA/CS101 --section 002 --capacity 30"""
+        _save(cli, COURSE, _course_cells(course, section, fields), "add", reason)
+
+    @command(group, "edit", writes=True, fields_of=COURSE)
+    def edit(
+        cli: Cli, course: CourseArgument, *, fields: dict[str, str], reason: ReasonOption = None
+    ) -> None:
+        """Change a course; - clears a field. Example: studentcli course edit CS101-002 --capacity 35"""
+        from studentcli import values
+        from studentcli.services import views
+
+        word = values.identifier(course)
+        found = cli.database.read(
+            lambda session: views.show_course(session, word, cli.policy(), term=cli.term)
+        )
+        cells = {**fields, **{name: found[name] for name in ("term", "course", "section")}}
+        _save(cli, COURSE, cells, "edit", reason)
+
+    @command(group, "cancel", writes=True)
+    def cancel(
+        cli: Cli,
+        course: CourseArgument,
+        *,
+        reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")],
+    ) -> None:
+        """Cancel a course and drop everybody. Example: studentcli course cancel CS101-002 --reason 'no room'"""
+        from studentcli import values
+        from studentcli.services.catalog import cancel_course
+
+        act = cli.act("course-cancel", reason=reason)
+        word = values.identifier(course)
+        ref, decisions = cli.write(
+            lambda session: cancel_course(session, word, act, term=cli.term)
+        )
+        cli.show_decisions(decisions)
+        would = "would be" if cli.dry_run else "is"
+        cli.done(f"{ref} {would} cancelled, {len(decisions)} students dropped")
+
+    @command(group, "list")
+    def list_(cli: Cli) -> None:
+        """List the courses with their seats. Example: studentcli course list --term 2026FA"""
+        from studentcli.cli.lists import offerings
+
+        offerings(cli)
+
+    @command(group, "show")
+    def show(cli: Cli, course: CourseArgument) -> None:
+        """Show a course. Example: studentcli course show 2026FA/CS101-002"""
+        from studentcli import values
+        from studentcli.services import views
+
+        word = values.identifier(course)
+        row = cli.database.read(
+            lambda session: views.show_course(session, word, cli.policy(), term=cli.term)
+        )
+        row["seats"] = Seats(row["taken"], row["capacity"])
+        record(row, COURSE_DATA, cli.fmt)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Declare the commands."""
+    _add_students(app)
+    _add_courses(app)
+    _add_terms(app)

@@ -1,0 +1,142 @@
+"""enroll, drop, withdraw, complete: one student and the courses named, as one request."""
+
+from typing import Annotated, Any
+
+import typer
+
+from studentcli.cli.context import Cli
+from studentcli.cli.framework import command
+
+PANEL = "Enrollment"
+
+StudentArgument = Annotated[
+    str, typer.Argument(metavar="STUDENT", help="Student number.", show_default=False)
+]
+CoursesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="COURSE...", help="CS101, CS101-002 or 2026FA/CS101-002.", show_default=False
+    ),
+]
+OnOption = Annotated[
+    str | None,
+    typer.Option("--on", metavar="DATE", help="Date it counts from, YYYY-MM-DD; today if left out."),
+]
+ReasonOption = Annotated[
+    str | None, typer.Option("--reason", metavar="TEXT", help="Why; recorded with the change.")
+]
+OverrideOption = Annotated[
+    list[str] | None,
+    typer.Option("--override", metavar="RULE", help="Break this rule; needs --reason."),
+]
+AllOrNoneOption = Annotated[
+    bool, typer.Option("--all-or-none", help="Apply nothing when one course is refused.")
+]
+
+
+def _submit(
+    cli: Cli,
+    action: Any,
+    student: str,
+    courses: list[str],
+    *,
+    on: str | None,
+    reason: str | None,
+    override: list[str] | None = None,
+    grade: str | None = None,
+    all_or_none: bool = False,
+    allow_waitlist: bool = True,
+) -> None:
+    from studentcli import services, values
+    from studentcli.formats.native import read_overrides
+    from studentcli.requests import Change, CourseWord, Request
+
+    effective_on = values.iso_date(on) if on else None
+    reason = values.plain(reason) if reason else None
+    overrides = read_overrides(override or [], reason)
+    words = [CourseWord(values.identifier(word)) for word in dict.fromkeys(courses)]
+    changes = [
+        Change(action, word, effective_on, grade, reason, overrides) for word in words
+    ]
+    request = Request(values.identifier(student), changes)
+    act = cli.act(action, reason=reason)
+    policy = cli.policy(act, all_or_none=all_or_none, allow_waitlist=allow_waitlist)
+    decision = cli.write(
+        lambda session: services.submit(session, request, act, policy=policy, term=cli.term)
+    )
+    cli.show_decisions([decision])
+
+
+def add_to(app: typer.Typer) -> None:
+    """Declare the commands."""
+
+    @command(app, writes=True, panel=PANEL)
+    def enroll(
+        cli: Cli,
+        student: StudentArgument,
+        courses: CoursesArgument,
+        *,
+        on: OnOption = None,
+        reason: ReasonOption = None,
+        override: OverrideOption = None,
+        no_waitlist: Annotated[
+            bool, typer.Option("--no-waitlist", help="Refuse a full course instead of queueing.")
+        ] = False,
+        all_or_none: AllOrNoneOption = False,
+    ) -> None:
+        """Enroll a student in courses. Example: studentcli enroll S1042 CS101 MATH200"""
+        _submit(
+            cli, "enroll", student, courses, on=on, reason=reason, override=override,
+            all_or_none=all_or_none, allow_waitlist=not no_waitlist,
+        )  # fmt: skip
+
+    @command(app, writes=True, panel=PANEL)
+    def drop(
+        cli: Cli,
+        student: StudentArgument,
+        courses: CoursesArgument,
+        *,
+        on: OnOption = None,
+        reason: ReasonOption = None,
+        override: OverrideOption = None,
+        all_or_none: AllOrNoneOption = False,
+    ) -> None:
+        """Drop courses; nothing stays on the transcript. Example: studentcli drop S1042 CS101"""
+        _submit(
+            cli, "drop", student, courses, on=on, reason=reason, override=override,
+            all_or_none=all_or_none,
+        )  # fmt: skip
+
+    @command(app, writes=True, panel=PANEL)
+    def withdraw(
+        cli: Cli,
+        student: StudentArgument,
+        courses: CoursesArgument,
+        *,
+        on: OnOption = None,
+        reason: ReasonOption = None,
+        all_or_none: AllOrNoneOption = False,
+    ) -> None:
+        """Withdraw from courses; the transcript shows a W. Example: studentcli withdraw S1042 CS101"""
+        _submit(
+            cli, "withdraw", student, courses, on=on, reason=reason, all_or_none=all_or_none
+        )
+
+    @command(app, writes=True, panel=PANEL)
+    def complete(
+        cli: Cli,
+        student: StudentArgument,
+        courses: CoursesArgument,
+        *,
+        grade: Annotated[str, typer.Option("--grade", metavar="GRADE", help="Such as B+.")],
+        on: OnOption = None,
+        reason: ReasonOption = None,
+        all_or_none: AllOrNoneOption = False,
+    ) -> None:
+        """Record a grade. Example: studentcli complete S1042 CS101 --grade B+"""
+        from studentcli import values
+
+        _submit(
+            cli, "complete", student, courses, on=on, reason=reason, grade=values.grade(grade),
+            all_or_none=all_or_none,
+        )  # fmt: skip

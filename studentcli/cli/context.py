@@ -1,0 +1,187 @@
+"""What a command works with: its settings, its database, and how it speaks."""
+
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from studentcli import errors
+from studentcli.settings import (
+    FORMATS,
+    WAIT_AT_TERMINAL,
+    WAIT_WITHOUT,
+    Settings,
+    load_settings,
+)
+
+if TYPE_CHECKING:
+    from studentcli.database import Database
+    from studentcli.requests import Decision, Policy, Promotion
+    from studentcli.services.operations import Act
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived: leave through every `finally`, so that the transaction is rolled back."""
+
+
+def on_terminate(signum: int, frame: object) -> None:
+    """Turn SIGTERM into an exception."""
+    del signum, frame
+    raise Terminated
+
+
+@dataclass
+class State:
+    """What the boundary needs to know when a command ends in an unusual way."""
+
+    fmt: str | None = None
+    recorded: bool = False
+    """Whether the command's change is committed."""
+
+
+state = State()
+
+
+@dataclass
+class Cli:
+    """One call of the command line.
+
+    Args:
+        options: the shared options that were given, by name; those of the command win over
+            those in front of it.
+    """
+
+    options: dict[str, Any]
+    _settings: Settings | None = None
+    _database: "Database | None" = None
+    exit_status: errors.ExitStatus = field(default=errors.ExitStatus.DONE)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, put together at the first use."""
+        if self._settings is None:
+            self._settings = load_settings(self.options)
+        return self._settings
+
+    @property
+    def quiet(self) -> bool:
+        """Whether success is to be silent."""
+        return bool(self.options.get("quiet"))
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether this is a forecast."""
+        return bool(self.options.get("dry_run"))
+
+    @property
+    def term(self) -> str | None:
+        """The term named by option, environment or file."""
+        return self.settings.term
+
+    @property
+    def explicit_format(self) -> str | None:
+        """The format that somebody named, or none."""
+        named = self.settings.format
+        if named is not None and named not in FORMATS:
+            raise errors.Usage(f"{named!r} is no format", hint=f"one of {', '.join(FORMATS)}")
+        return named
+
+    @property
+    def fmt(self) -> str:
+        """The format: a table on a terminal, TSV in a pipe, unless named."""
+        return self.explicit_format or ("table" if sys.stdout.isatty() else "tsv")
+
+    @property
+    def has_terminal(self) -> bool:
+        """Whether somebody can be told things while they happen."""
+        return sys.stderr.isatty()
+
+    def named_database(self) -> "Database":
+        """Give the database that the settings name, whether it exists or not."""
+        from studentcli.database import Database, normalize_url
+
+        if self._database is None:
+            wait = self.settings.wait
+            if wait is None:
+                wait = WAIT_AT_TERMINAL if sys.stdin.isatty() else WAIT_WITHOUT
+            self._database = Database(normalize_url(self.settings.database), wait=wait)
+        return self._database
+
+    @property
+    def database(self) -> "Database":
+        """The database; the default one is made when somebody sits at a terminal."""
+        from pathlib import Path
+
+        database = self.named_database()
+        if self.settings.database_source == "default":
+            path = Path(str(database.url.database))
+            if not path.exists():
+                if not (sys.stdin.isatty() and sys.stdout.isatty()):
+                    raise errors.DatabaseMissing(
+                        f"there is no database at {path}",
+                        hint="studentcli db init creates it; STUDENTCLI_DATABASE_URL, --database or"
+                        " studentcli.toml name another one",
+                    )
+                from studentcli.database import init_database
+
+                init_database(str(path))
+                sys.stderr.write(f"note: made a new, empty database at {path}\n")
+        return database
+
+    def act(self, kind: str, *, reason: str | None = None, **more: Any) -> "Act":
+        """Describe what this call is about to do."""
+        from studentcli.services.operations import Act, system_actor
+        from studentcli.values import plain
+
+        actor = plain(self.settings.actor or "") or system_actor()
+        reason = plain(reason) if reason else None
+        return Act(kind, more.pop("channel", "cli"), actor, reason, **more)
+
+    def policy(self, act: "Act | None" = None, **more: Any) -> "Policy":
+        """Describe how this call wants to be judged."""
+        from datetime import UTC, datetime
+
+        from studentcli.requests import Policy
+
+        return Policy(act.now if act else datetime.now(UTC), **more)
+
+    def write(self, unit: Any) -> Any:
+        """Run a unit of work and commit it, or forecast it with --dry-run."""
+        result = self.database.write(unit, dry_run=self.dry_run)
+        state.recorded = not self.dry_run
+        return result
+
+    def show_decisions(self, made: "Sequence[Decision]") -> None:
+        """Print decisions, and set the exit status from the refusals among them."""
+        from studentcli import render
+
+        render.decisions(made, self.fmt, forecast=self.dry_run, quiet=self.quiet)
+        statuses = {
+            outcome.refusals[0].error().exit_status
+            for decision in made
+            for outcome in decision.refused
+        }
+        if statuses:
+            rule = errors.ExitStatus.REFUSED
+            self.exit_status = rule if rule in statuses else min(statuses)
+
+    def show_promotions(self, promotions: "Sequence[Promotion]") -> None:
+        """Tell whom a change moved up from a waitlist."""
+        from studentcli import render
+
+        if not self.quiet:
+            for promotion in promotions:
+                render.note(render.promotion_sentence(promotion, forecast=self.dry_run))
+
+    def done(self, message: str) -> None:
+        """Print the one line of a change that went well."""
+        from studentcli import render
+
+        if not self.quiet:
+            render.note(f"{'forecast, nothing was changed: ' if self.dry_run else ''}{message}")
+
+
+def install_signals() -> None:
+    """Let SIGTERM roll back as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, on_terminate)

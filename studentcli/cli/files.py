@@ -1,0 +1,292 @@
+"""import and export: whole files, in one transaction, with an outcome for every row."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from studentcli import errors
+from studentcli.cli.context import Cli, state
+from studentcli.cli.framework import command
+from studentcli.records import KINDS
+from studentcli.render import DECISION_COLUMNS, Column, listing, note, safe_text
+
+if TYPE_CHECKING:
+    from studentcli.formats.report import Report
+    from studentcli.formats.source import CsvSource
+    from studentcli.services.batches import BatchOptions, BatchResult
+
+PANEL = "Files"
+ENROLLMENT_OUTCOMES = (Column("line", "Line", "number"), *DECISION_COLUMNS)
+RECORD_OUTCOMES = (
+    Column("line", "Line", "number"),
+    Column("record", "Record"),
+    Column("result", "Result", "status"),
+    Column("code", "Code"),
+    Column("message", "Message"),
+)
+EXPORTS = ("students", "terms", "courses", "enrollments")
+
+
+class Progress:
+    """Rows done, rate and time left, on stderr: only at a terminal, only after a second."""
+
+    def __init__(self, total: int, *, shown: bool) -> None:
+        self.total = total
+        self.shown = shown
+        self.started = time.monotonic()
+        self.done = 0
+        self._bar: Any = None
+        self._task: Any = None
+
+    def restart(self) -> None:
+        """Begin at the first row again."""
+        self.done = 0
+
+    def advance(self, rows: int) -> None:
+        """Count rows that are done."""
+        self.done += rows
+        if not self.shown or time.monotonic() - self.started < 1:
+            return
+        if self._bar is None:
+            self._bar = self._make_bar()
+            self._task = self._bar.add_task("importing", total=self.total)
+            self._bar.start()
+        rate = self.done / (time.monotonic() - self.started)
+        self._bar.update(self._task, completed=self.done, rate=f"{rate:,.0f} rows/s")
+
+    def _make_bar(self) -> Any:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        return Bar(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=Console(file=sys.stderr),
+            transient=True,
+        )
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _run_import(
+    cli: Cli, source: "CsvSource", report: "Report", options: "BatchOptions"
+) -> "BatchResult":
+    from studentcli.formats.native import EnrollmentReader, RecordReader, kind_of
+    from studentcli.records import RecordRow
+    from studentcli.services import batches
+
+    kind = kind_of(source.header, source.name)
+    act = cli.act(
+        f"import-{kind}", channel="csv", source=source.name, source_sha256=source.sha256
+    )
+    open_unit: Callable[[Any], batches.BatchUnit]
+    reader: Any
+    if kind == "enrollments":
+        reader = EnrollmentReader(source)
+        wanted, total = batches.collect_wanted(reader, options.chunk)
+
+        def open_unit(session: Any) -> batches.BatchUnit:
+            return batches.EnrollmentUnit(session, wanted, act, options)
+    else:
+        reader = RecordReader(source, KINDS[kind])
+        items = [item for part in reader.chunks(options.chunk) for item in part.items]
+        keys = list({item.key for item in items if isinstance(item, RecordRow)})
+        total = len(items)
+        del items
+
+        def open_unit(session: Any) -> batches.BatchUnit:
+            return batches.RecordUnit(session, KINDS[kind], keys, act, options)
+
+    progress = Progress(total, shown=cli.has_terminal and not cli.quiet)
+
+    def sink_for() -> batches.Sink:
+        report.restart()
+        progress.restart()
+
+        def take(results: list[Any], cells: dict[int, list[str]]) -> None:
+            report.take(results, cells)
+            progress.advance(len(cells))
+
+        return take
+
+    try:
+        result = batches.run_batch(
+            cli.database, open_unit, reader, act, options,
+            sink_for=sink_for, verify=source.require_unchanged, dry_run=cli.dry_run,
+        )  # fmt: skip
+    finally:
+        progress.stop()
+    state.recorded = not cli.dry_run and not result.aborted
+    return result
+
+
+def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult") -> None:
+    """Say what came of the file: outcomes as data, refusals and the summary on stderr."""
+    if cli.explicit_format:
+        is_enrollments = {"student", "course"} <= set(source.header)
+        columns = ENROLLMENT_OUTCOMES if is_enrollments else RECORD_OUTCOMES
+        listing(report.rows(aborted=result.aborted), columns, cli.explicit_format)
+    for line, refusal in report.refused:
+        sys.stderr.write(f"line {line}: {safe_text(refusal.message)} [{refusal.code}]\n")
+    untold = result.refused - len(report.refused)
+    if untold > 0:
+        counts = ", ".join(f"{count} {code}" for code, count in report.codes.most_common())
+        note(f"… and {untold} more refused rows; in all {counts}")
+        if report.rejects is None:
+            note("hint: --rejects FILE holds them all")
+    if cli.quiet and not result.refused:
+        return
+    for text in report.superseded:
+        note(f"superseded: {text}")
+    note(_summary(cli, source, result))
+    if result.aborted:
+        error = errors.BatchRefused(
+            f"nothing was applied: {result.refused} rows of {source.name} were refused",
+            hint="mend the rows, or apply the good ones with --on-error skip --rejects FILE",
+        )
+        if cli.explicit_format in {"json", "jsonl"}:
+            return
+        sys.stderr.write(f"error: {safe_text(error.message)} [{error.code}]\n")
+        sys.stderr.write(f"hint: {error.hint}\n")
+
+
+def _summary(cli: Cli, source: "CsvSource", result: "BatchResult") -> str:
+    rows = sum(count for name, count in result.totals.items() if name != "promoted")
+    counts = ", ".join(f"{count} {name}" for name, count in result.totals.items()) or "no rows"
+    if cli.dry_run:
+        verb = "forecast, nothing was changed: would be "
+    elif result.aborted:
+        verb = "nothing was applied; without the refused rows: "
+    else:
+        verb = ""
+    number = f", batch {result.operation_id}" if result.operation_id else ""
+    same = f", same file as batch {result.same_as}" if result.same_as else ""
+    target = cli.named_database()
+    return f"{source.name}: {verb}{counts} of {rows} rows into {target}{number}{same}"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Declare the commands."""
+
+    @command(app, "import", writes=True, panel=PANEL)
+    def import_(
+        cli: Cli,
+        file: Annotated[str, typer.Argument(metavar="FILE", help="CSV file; - is standard input.")],
+        *,
+        on_error: Annotated[
+            str,
+            typer.Option(
+                "--on-error", metavar="abort|skip", help="All rows or none; or the good ones."
+            ),
+        ] = "abort",
+        rejects: Annotated[
+            Path | None,
+            typer.Option("--rejects", metavar="FILE", help="Write the refused rows there."),
+        ] = None,
+        no_waitlist: Annotated[
+            bool, typer.Option("--no-waitlist", help="Refuse full courses instead of queueing.")
+        ] = False,
+        all_or_none: Annotated[
+            bool, typer.Option("--all-or-none", help="Apply no part of a request refused in part.")
+        ] = False,
+        strict: Annotated[
+            bool, typer.Option("--strict", help="Refuse rows older than what is recorded.")
+        ] = False,
+        encoding: Annotated[
+            str, typer.Option("--encoding", metavar="NAME", help="Encoding of the file.")
+        ] = "utf-8",
+        delimiter: Annotated[
+            str, typer.Option("--delimiter", metavar="CHARACTER", help="Between the cells.")
+        ] = ",",
+        chunk: Annotated[
+            int, typer.Option("--chunk", min=1, hidden=True, help="Rows decided together.")
+        ] = 20_000,
+    ) -> None:
+        """Import students, terms, courses or enrollments. Example: studentcli import fall.csv -n"""
+        from studentcli.formats.report import RejectsFile, Report
+        from studentcli.formats.source import CsvSource
+        from studentcli.services.batches import BatchOptions
+
+        if on_error not in {"abort", "skip"}:
+            raise errors.Usage(f"--on-error {on_error!r} is neither abort nor skip")
+        separator = "\t" if delimiter in {"\\t", "tab"} else delimiter
+        if len(separator) != 1:
+            raise errors.Usage("--delimiter takes one character")
+        options = BatchOptions(
+            "skip" if on_error == "skip" else "abort",
+            chunk, cli.term, not no_waitlist, all_or_none, strict,
+        )  # fmt: skip
+        source = CsvSource(file, encoding=encoding, delimiter=separator)
+        kept = RejectsFile(rejects, source.header) if rejects else None
+        report = Report(kept, every_row=bool(cli.explicit_format), forecast=cli.dry_run)
+        try:
+            result = _run_import(cli, source, report, options)
+            if kept is not None:
+                kept.keep()
+        except BaseException:
+            if kept is not None:
+                kept.discard()
+            raise
+        finally:
+            source.close()
+        _tell(cli, source, report, result)
+        if result.refused:
+            cli.exit_status = errors.ExitStatus.BATCH_REFUSED
+
+    @command(app, "export", panel=PANEL)
+    def export(
+        cli: Cli,
+        kind: Annotated[
+            str, typer.Argument(metavar="KIND", help="students, terms, courses or enrollments.")
+        ],
+        *,
+        output: Annotated[
+            Path | None,
+            typer.Option("--output", "-o", metavar="FILE", help="Write there, not to stdout."),
+        ] = None,
+        excel: Annotated[
+            bool, typer.Option("--excel", help="Neutralise cells that a spreadsheet would run.")
+        ] = False,
+    ) -> None:
+        """Write the native CSV that import reads. Example: studentcli export courses -o courses.csv"""
+        if kind not in EXPORTS:
+            raise errors.Usage(f"{kind!r} is none of {', '.join(EXPORTS)}")
+        _export(cli, kind, output, excel=excel)
+
+
+def _export(cli: Cli, kind: str, output: Path | None, *, excel: bool) -> None:
+    """Write the rows while the snapshot is open: a million of them need no memory."""
+    from studentcli.formats import native
+    from studentcli.formats.output import writing
+    from studentcli.render import plain
+    from studentcli.services import views
+
+    columns = native.ENROLLMENT_COLUMNS[:-1] if kind == "enrollments" else KINDS[kind].columns
+    fmt = cli.explicit_format or "csv"
+    neutral = native.neutral if excel else plain
+
+    def unit(session: Any) -> None:
+        rows: Any
+        if kind == "enrollments":
+            rows = views.export_enrollments(session, term=cli.term)
+        elif kind == "students":
+            rows = views.list_students(session)
+        elif kind == "terms":
+            rows = views.list_terms(session)
+        else:
+            rows = views.list_courses(session, term=cli.term)
+        cells = ({name: neutral(row.get(name)) for name in columns} for row in rows)
+        with writing(output) as stream:
+            listing(cells, [Column(name, name) for name in columns], fmt, stream=stream)
+
+    cli.database.read(unit)

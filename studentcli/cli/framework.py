@@ -1,0 +1,152 @@
+"""How a command is declared: a function that takes the `Cli` first, and the options all share.
+
+`@command(app)` adds the shared options to the function's own, so that each is declared once.
+"""
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from studentcli.cli.context import Cli, state
+from studentcli.records import RecordKind
+
+Parameter = inspect.Parameter
+
+DatabaseOption = Annotated[
+    str | None, typer.Option("--database", metavar="URL|PATH", help="The database to work with.")
+]
+ActorOption = Annotated[
+    str | None, typer.Option("--actor", metavar="NAME", help="Who acts; recorded in the history.")
+]
+WaitOption = Annotated[
+    float | None,
+    typer.Option("--wait", metavar="SECONDS", help="How long to wait for others' locks."),
+]
+TermOption = Annotated[
+    str | None, typer.Option("--term", metavar="TERM", help="The term, such as 2026FA.")
+]
+FormatOption = Annotated[
+    str | None,
+    typer.Option("--format", metavar="FORMAT", help="table, tsv, csv, json or jsonl."),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing on success.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", "-n", help="Say what would happen; change nothing.")
+]
+
+COMMON: dict[str, tuple[Any, Any]] = {
+    "database": (DatabaseOption, None),
+    "term": (TermOption, None),
+    "format": (FormatOption, None),
+    "actor": (ActorOption, None),
+    "wait": (WaitOption, None),
+    "quiet": (QuietOption, False),
+}
+
+
+class Group(TyperGroup):
+    """A group of commands that lists them in the order of declaration."""
+
+
+def new_app(help_text: str, **more: Any) -> typer.Typer:
+    """Make a group of commands."""
+    return typer.Typer(
+        cls=Group,
+        help=help_text,
+        no_args_is_help=True,
+        add_completion=more.pop("add_completion", False),
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich" if sys.stdout.isatty() else None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **more,
+    )
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> Parameter:
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _record_parameters(kind: RecordKind) -> dict[str, tuple[Any, Any]]:
+    return {
+        field.name: (
+            Annotated[
+                str | None,
+                typer.Option(f"--{field.name.replace('_', '-')}", help=field.help),
+            ],
+            None,
+        )
+        for field in kind.fields
+    }
+
+
+def command(
+    app: typer.Typer,
+    name: str | None = None,
+    *,
+    writes: bool = False,
+    fields_of: RecordKind | None = None,
+    panel: str | None = None,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Declare a command.
+
+    Args:
+        app: the group.
+        name: the word to type; the function's name when left out.
+        writes: add --dry-run.
+        fields_of: add an option per field of this kind of record; the function gets those that
+            were given as `fields`, name → text.
+        panel: the heading under which help lists it.
+    """
+    shared = dict(COMMON)
+    if writes:
+        shared["dry_run"] = (DryRunOption, False)
+    of_record = _record_parameters(fields_of) if fields_of else {}
+
+    def declare(function: Callable[..., None]) -> Callable[..., None]:
+        own = [
+            parameter
+            for parameter in inspect.signature(function).parameters.values()
+            if parameter.name not in {"cli", "fields"}
+        ]
+        added = [_keyword(n, *spec) for n, spec in {**of_record, **shared}.items()]
+
+        @functools.wraps(function)
+        def call(**arguments: Any) -> None:
+            options = {key: arguments.pop(key) for key in shared}
+            if of_record:
+                given = {key: arguments.pop(key) for key in of_record}
+                arguments["fields"] = {k: v for k, v in given.items() if v is not None}
+            cli = Cli(_merge(options))
+            state.fmt = options.get("format") or os.environ.get("STUDENTCLI_FORMAT")
+            function(cli, **arguments)
+            if cli.exit_status:
+                raise typer.Exit(int(cli.exit_status))
+
+        parameters = own + added
+        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        call.__annotations__ = {p.name: p.annotation for p in parameters}
+        app.command(name, rich_help_panel=panel)(call)
+        return function
+
+    return declare
+
+
+_before: dict[str, Any] = {}
+
+
+def remember_options(options: dict[str, Any]) -> None:
+    """Keep the options that stood in front of the command."""
+    _before.clear()
+    _before.update(options)
+
+
+def _merge(options: dict[str, Any]) -> dict[str, Any]:
+    """Let the command's own options win over those in front of it."""
+    before = {name: value for name, value in _before.items() if value not in {None, False}}
+    return {**options, **before, **{n: v for n, v in options.items() if v not in {None, False}}}

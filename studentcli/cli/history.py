@@ -1,0 +1,104 @@
+"""history: who did what, when, through which door, and what came of it."""
+
+from typing import Annotated
+
+import typer
+
+from studentcli import errors
+from studentcli.cli.context import Cli
+from studentcli.cli.framework import command
+from studentcli.render import Column, listing
+
+PANEL = "Look up"
+
+OPERATION_COLUMNS = (
+    Column("operation", "No.", "number"),
+    Column("started_at", "When"),
+    Column("kind", "What"),
+    Column("actor", "Who"),
+    Column("channel", "Through"),
+    Column("outcome", "Outcome", "status"),
+    Column("totals", "Totals"),
+    Column("source", "File"),
+    Column("reason", "Reason"),
+)
+EVENT_COLUMNS = (
+    Column("operation", "No.", "number"),
+    Column("recorded_at", "When"),
+    Column("actor", "Who"),
+    Column("student", "Student"),
+    Column("course", "Course"),
+    Column("action", "Action"),
+    Column("from_status", "From", "status"),
+    Column("to_status", "To", "status"),
+    Column("code", "Refused by"),
+    Column("grade", "Grade"),
+    Column("effective_on", "Effective", "date"),
+    Column("line", "Line", "number"),
+    Column("detail", "Detail"),
+)
+CATALOG_COLUMNS = (
+    Column("operation", "No.", "number"),
+    Column("recorded_at", "When"),
+    Column("kind", "Kind"),
+    Column("record_id", "Id", "number"),
+    Column("action", "Action"),
+    Column("changes", "Changes"),
+    Column("line", "Line", "number"),
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Declare the command."""
+
+    @command(app, panel=PANEL)
+    def history(
+        cli: Cli,
+        operation: Annotated[
+            int | None,
+            typer.Argument(metavar="[NUMBER]", help="Show this operation.", show_default=False),
+        ] = None,
+        *,
+        student: Annotated[
+            str | None, typer.Option("--student", metavar="STUDENT", help="Of this student.")
+        ] = None,
+        course: Annotated[
+            str | None, typer.Option("--course", metavar="COURSE", help="Of this course.")
+        ] = None,
+        limit: Annotated[
+            int, typer.Option("--limit", min=1, max=1_000_000, help="The newest so many.")
+        ] = 50,
+    ) -> None:
+        """Show operations, or the events of one, of a student, of a course. Example: studentcli history --student S1042"""
+        from studentcli.services import views
+
+        if operation is not None and not 0 < operation < 2**63:
+            raise errors.UnknownOperation(f"there is no operation {operation}")
+        if operation is None and student is None and course is None and cli.term is None:
+            rows = cli.database.read(lambda s: views.list_operations(s, limit=limit))
+            listing(rows, OPERATION_COLUMNS, cli.fmt)
+            return
+        if operation is not None:
+            edits = cli.database.read(
+                lambda s: views.list_catalog_events(s, operation, limit=limit)
+            )
+            if edits:
+                listing(edits, CATALOG_COLUMNS, cli.fmt)
+                return
+        rows = cli.database.read(
+            lambda s: views.list_events(
+                s, cli.policy(), operation=operation, student=student, course=course,
+                term=cli.term, limit=limit,
+            )  # fmt: skip
+        )
+        listing(rows, _filled(rows) if cli.fmt == "table" else EVENT_COLUMNS, cli.fmt)
+
+
+def _filled(rows: list[dict[str, object]]) -> list[Column]:
+    """Leave out the columns in which no row says anything: a terminal is narrow."""
+    always = {"operation", "student", "course", "action"}
+    return [
+        column
+        for column in EVENT_COLUMNS
+        if column.name in always or any(row[column.name] is not None for row in rows)
+    ]

@@ -1,0 +1,159 @@
+"""What an import tells: refused rows as they stood, an outcome for every row, counts by code."""
+
+import csv
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Final
+
+from studentcli import errors
+from studentcli.render import outcome_row, promotion_row
+from studentcli.requests import Decision, Refusal
+
+ADDED_COLUMNS: Final = ("_line", "_code", "_reason", "_request")
+SHOWN: Final = 50
+"""How many refused rows are told one by one; all of them are in --rejects and --format."""
+
+
+class RejectsFile:
+    """The refused rows with their original columns; takes its place when it is complete.
+
+    Args:
+        path: where it goes; mode 0600.
+        header: the columns of the file that is read.
+
+    Raises:
+        errors.Usage: when it cannot be written there.
+    """
+
+    def __init__(self, path: Path, header: list[str]) -> None:
+        self.path = path
+        self._kept = [i for i, name in enumerate(header) if name not in ADDED_COLUMNS]
+        self._header = [header[i] for i in self._kept]
+        try:
+            handle, self._temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        except OSError as error:
+            raise errors.Usage(f"--rejects {path} cannot be written: {error.strerror}") from error
+        self._file = os.fdopen(handle, "w", encoding="utf-8", newline="")
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin again with the header alone."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer.writerow([*self._header, *ADDED_COLUMNS])
+
+    def add(self, line: int, cells: list[str], refusal: Refusal, request: int) -> None:
+        """Write one refused row; `request` is the line on which its request began."""
+        kept = [cells[i] if i < len(cells) else "" for i in self._kept]
+        self._writer.writerow([*kept, line, refusal.code, refusal.message, request])
+
+    def keep(self) -> None:
+        """Put the file into its place."""
+        self._file.close()
+        Path(self._temporary).replace(self.path)
+
+    def discard(self) -> None:
+        """Leave no trace."""
+        self._file.close()
+        Path(self._temporary).unlink(missing_ok=True)
+
+
+class Report:
+    """Takes the results of a batch, chunk by chunk; begins anew when the batch does.
+
+    Args:
+        rejects: where refused rows go, if anywhere.
+        every_row: keep an outcome for every row, for `rows`.
+        forecast: whether nothing is changed.
+    """
+
+    def __init__(self, rejects: RejectsFile | None, *, every_row: bool, forecast: bool) -> None:
+        self.rejects = rejects
+        self.forecast = forecast
+        self.refused: list[tuple[int, Refusal]] = []
+        self.codes: Counter[str] = Counter()
+        self.superseded: list[str] = []
+        self._spool: IO[str] | None = None
+        if every_row:
+            self._spool = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+
+    def restart(self) -> None:
+        """Forget what was taken."""
+        self.refused.clear()
+        self.codes.clear()
+        self.superseded.clear()
+        if self.rejects is not None:
+            self.rejects.restart()
+        if self._spool is not None:
+            self._spool.seek(0)
+            self._spool.truncate()
+
+    def take(self, results: list[Any], cells: dict[int, list[str]]) -> None:
+        """Take the results of a chunk."""
+        for result in results:
+            if isinstance(result, Decision):
+                self._take_decision(result, cells)
+            else:
+                self._take_other(result, cells)
+
+    def _take_decision(self, decision: Decision, cells: dict[int, list[str]]) -> None:
+        first = decision.outcomes[0].change.line or 0
+        for outcome in decision.outcomes:
+            line = outcome.change.line or 0
+            if outcome.result == "refused":
+                self._refuse(line, cells, outcome.refusals[0], first)
+            elif outcome.result == "superseded" and len(self.superseded) < SHOWN:
+                self.superseded.append(f"line {line}: {outcome.note}")
+            if self._spool is not None:
+                self._keep({"line": line, **outcome_row(outcome, forecast=self.forecast)})
+        if self._spool is not None:
+            for promotion in decision.promotions:
+                self._keep(promotion_row(promotion, forecast=self.forecast))
+
+    def _take_other(self, result: Any, cells: dict[int, list[str]]) -> None:
+        """Take a record's outcome, or a row that could not be read."""
+        refusal = result.refusal
+        row = getattr(result, "row", None)
+        line = result.line if row is None else row.line
+        if refusal is not None:
+            self._refuse(line, cells, refusal, line)
+        if self._spool is not None:
+            key = () if row is None else result.key
+            self._keep(
+                {
+                    "line": line,
+                    "record": "/".join(key[:2]) + (f"-{key[2]}" if len(key) > 2 else ""),
+                    "result": "refused" if row is None else result.result,
+                    "code": refusal.code if refusal else None,
+                    "message": refusal.message if refusal else ", ".join(result.changes),
+                }
+            )
+
+    def _refuse(
+        self, line: int, cells: dict[int, list[str]], refusal: Refusal, request: int
+    ) -> None:
+        self.codes[refusal.code] += 1
+        if len(self.refused) < SHOWN:
+            self.refused.append((line, refusal))
+        if self.rejects is not None:
+            self.rejects.add(line, cells.get(line, []), refusal, request)
+
+    def _keep(self, row: dict[str, Any]) -> None:
+        assert self._spool is not None  # noqa: S101  (the callers look)
+        self._spool.write(json.dumps(row) + "\n")
+
+    def rows(self, *, aborted: bool) -> Iterator[dict[str, Any]]:
+        """Give every row's outcome, in file order; in an aborted batch nothing was applied."""
+        if self._spool is None:
+            return
+        self._spool.seek(0)
+        for text in self._spool:
+            row = json.loads(text)
+            if aborted and row["result"] not in {"refused", "unchanged", "superseded"}:
+                row.update(result="not-applied", status=None, position=None)
+            yield row
