@@ -1,0 +1,146 @@
+"""The fixtures: every test that touches a database runs on SQLite and on PostgreSQL."""
+
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from studentcli import schema
+from studentcli.database import Database, normalize_url
+from tests.postgres import CannotRun, running_server
+from tests.world import World
+
+ENGINES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Run one server for this process; skip where none can run, fail on a build machine."""
+    server = running_server()
+    try:
+        url = server.__enter__()
+    except CannotRun as reason:
+        if os.environ.get("CI"):
+            pytest.fail(f"PostgreSQL cannot run here: {reason}")
+        pytest.skip(f"PostgreSQL cannot run here: {reason}")
+    try:
+        yield url
+    finally:
+        server.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> str:
+    """Migrate one empty database, of which every test gets a copy."""
+    name = f"studentcli_template_{os.getpid()}"
+    _admin(postgres_server, f"CREATE DATABASE {name}")
+    template = Database(normalize_url(postgres_server).set(database=name))
+    schema.upgrade(template, create=True)
+    template.dispose()
+    return name
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrate one empty file, of which every test gets a copy."""
+    path = tmp_path_factory.mktemp("template") / "empty.db"
+    schema.upgrade(Database(normalize_url(str(path))), create=True)
+    return path
+
+
+def _admin(server: str, statement: str) -> None:
+    database = Database(normalize_url(server))
+    with database.engine.connect() as connection:
+        autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
+        autocommit.execute(text(statement))
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def new_database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., str]:
+    """Make databases: `new_database("sqlite")`; `empty=True` for one without any table."""
+
+    def make(engine: str, *, empty: bool = False) -> str:
+        number = next(_numbers)
+        if engine == "sqlite":
+            path = tmp_path_factory.mktemp("db") / f"test{number}.db"
+            if not empty:
+                path.write_bytes(request.getfixturevalue("sqlite_template").read_bytes())
+                path.chmod(0o600)
+            return str(path)
+        server = request.getfixturevalue("postgres_server")
+        name = f"studentcli_{os.getpid()}_{number}"
+        template = "template1" if empty else request.getfixturevalue("postgres_template")
+        _admin(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+        url = normalize_url(server).set(database=name, drivername="postgresql")
+        return url.render_as_string(hide_password=False)
+
+    return make
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Name an engine: a test with this fixture runs once on each."""
+    return str(request.param)
+
+
+@pytest.fixture
+def url(engine: str, new_database: Callable[..., str]) -> str:
+    """Give a migrated, empty database on each engine."""
+    return new_database(engine)
+
+
+@pytest.fixture
+def world(url: str) -> Iterator[World]:
+    """Give a database with the words to fill and question it."""
+    world = World(url)
+    yield world
+    world.database.dispose()
+
+
+@pytest.fixture
+def sqlite_world(new_database: Callable[..., str]) -> World:
+    """Give a world on SQLite, for what does not depend on the engine."""
+    return World(new_database("sqlite"))
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run `studentcli` as a process: arguments, then `database=`, `stdin=`, `env=`."""
+
+    def call(
+        *arguments: str,
+        database: str | None = None,
+        stdin: str | bytes | None = None,
+        env: dict[str, str] | None = None,
+    ) -> "subprocess.CompletedProcess[str]":
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "LC_ALL": "C.UTF-8",
+            **({"STUDENTCLI_DATABASE_URL": database} if database else {}),
+            **(env or {}),
+        }
+        data = stdin.encode() if isinstance(stdin, str) else stdin or b""
+        done = subprocess.run(
+            [sys.executable, "-m", "studentcli", *arguments],
+            env=environment, input=data, capture_output=True, check=False, cwd=tmp_path,
+            timeout=120,
+        )  # fmt: skip
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+        )
+
+    return call
