@@ -11,9 +11,10 @@ from sqlalchemy import Connection
 
 from studentcli.database import Database, normalize_url
 from studentcli.models import Base
-from studentcli.schema import migrating
+from studentcli.schema import begin_script, end_script, migrating
 
 config = context.config
+url = normalize_url(os.environ.get("STUDENTCLI_DATABASE_URL", "studentcli.db"))
 
 
 def run(connection: Connection) -> None:
@@ -22,21 +23,25 @@ def run(connection: Connection) -> None:
         connection=connection,
         target_metadata=Base.metadata,
         transactional_ddl=True,
-        compare_type=True,
+        # SQLite has no identities: Alembic would take each of ours for a change.
+        compare_server_default=connection.dialect.name != "sqlite",
     )
     context.run_migrations()
 
 
 def run_offline() -> None:
-    """Print the SQL instead of running it."""
+    """Print the SQL instead of running it, in the same kind of transaction."""
+    dialect = config.attributes.get("dialect", url.get_backend_name())
     context.configure(
-        dialect_name=config.attributes.get("dialect", "sqlite"),
+        dialect_name=dialect,
         target_metadata=Base.metadata,
         literal_binds=True,
-        transactional_ddl=True,
+        transactional_ddl=False,
     )
-    with context.begin_transaction():
-        context.run_migrations()
+    output = context.get_context().impl.static_output
+    output(begin_script(dialect))
+    context.run_migrations()
+    output(end_script(dialect))
 
 
 if context.is_offline_mode():
@@ -44,6 +49,5 @@ if context.is_offline_mode():
 elif (connection := config.attributes.get("connection")) is not None:
     run(connection)
 else:
-    url = normalize_url(os.environ.get("STUDENTCLI_DATABASE_URL", "studentcli.db"))
     with migrating(Database(url)) as connection:
         run(connection)

@@ -25,13 +25,12 @@ REVISION = "0002"
 
 ATTEMPTS = 5
 SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})
-LOCK_TIMEOUT = "55P03"
 
 
 Result = TypeVar("Result")
 
 
-class StartAgain(Exception):  # noqa: N818  (an instruction, not an error)
+class StartAgain(Exception):
     """Raised by a unit of work whose locks turned out to be too few: roll back, run it again."""
 
 
@@ -180,7 +179,7 @@ class Database:
                 if attempt == ATTEMPTS:
                     raise errors.Busy("the courses of this request keep changing") from None
             except DBAPIError as error:
-                if attempt == ATTEMPTS or _sqlstate(error) not in SERIALIZATION_FAILURES:
+                if attempt == ATTEMPTS or sqlstate(error) not in SERIALIZATION_FAILURES:
                     raise self.explain(error) from error
             else:
                 return result
@@ -230,45 +229,10 @@ class Database:
 
     def explain(self, error: DBAPIError) -> Exception:
         """Turn a driver's error into one that the user can act upon; a bug stays as it is."""
-        explained = _explain_sqlite(self, error) if self.is_sqlite else self._explain_pg(error)
+        from studentcli.failures import explain_postgres, explain_sqlite
+
+        explained = (explain_sqlite if self.is_sqlite else explain_postgres)(self, error)
         return explained or error
-
-    def _explain_pg(self, error: DBAPIError) -> errors.StudentcliError | None:
-        state = _sqlstate(error)
-        if state == LOCK_TIMEOUT or state in SERIALIZATION_FAILURES:
-            return errors.Busy(f"waited {self.wait:g} s for {self._blockers()}")
-        if state is not None and state[:2] == "53":
-            return errors.DatabaseUnavailable(f"the server of {self} has no room left")
-        if state is None or state[:2] in {"08", "28", "57", "3D"} or state == "25006":
-            reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else "gone"
-            return errors.DatabaseUnavailable(
-                f"{self} cannot be used: {self._without_password(reason)}",
-                hint="check that the server runs, and the name and password in"
-                " STUDENTCLI_DATABASE_URL or PGPASSFILE",
-            )
-        return None
-
-    def _without_password(self, message: str) -> str:
-        password = self.url.password
-        return message.replace(str(password), "***") if password else message
-
-    def _blockers(self) -> str:
-        """Name the sessions that block others in this database, as far as the server tells."""
-        query = text(
-            "SELECT DISTINCT b.application_name, b.pid FROM pg_stat_activity w"
-            " CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS blocking(pid)"
-            " JOIN pg_stat_activity b ON b.pid = blocking.pid"
-            " WHERE w.datname = current_database() LIMIT 3"
-        )
-        idle = text(
-            "SELECT application_name, pid FROM pg_stat_activity WHERE datname ="
-            " current_database() AND state = 'idle in transaction' LIMIT 3"
-        )
-        with suppress(DBAPIError), self.engine.connect() as connection:
-            rows = connection.execute(query).all() or connection.execute(idle).all()
-            if rows:
-                return ", ".join(f"{name or 'a session'} (server process {pid})" for name, pid in rows)
-        return "another session"
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -282,7 +246,7 @@ def _commit(database: Database, session: Session) -> None:
     try:
         session.connection().commit()
     except DBAPIError as error:
-        if not error.connection_invalidated and _sqlstate(error) not in {None, "57P01"}:
+        if not error.connection_invalidated and sqlstate(error) not in {None, "57P01"}:
             raise
         key = session.info.get("request_key")
         if database.is_sqlite or key is None:
@@ -350,35 +314,10 @@ def current_revision(connection: Connection) -> str | None:
     return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
 
 
-def _sqlstate(error: DBAPIError) -> str | None:
+def sqlstate(error: DBAPIError) -> str | None:
+    """Give the SQLSTATE of a PostgreSQL error, or none."""
     state = getattr(error.orig, "sqlstate", None)
     return str(state) if state else None
-
-
-def _explain_sqlite(database: Database, error: DBAPIError) -> errors.StudentcliError | None:
-    """Map SQLite's result codes; its messages are not stable, the codes are."""
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    if code is None:
-        return None
-    unavailable: dict[int, str] = {
-        sqlite3.SQLITE_READONLY: "cannot be written",
-        sqlite3.SQLITE_FULL: "has no room left: the disk is full",
-        sqlite3.SQLITE_CANTOPEN: "cannot be opened",
-        sqlite3.SQLITE_IOERR: "cannot be read or written: the disk failed",
-        sqlite3.SQLITE_NOTADB: "is no SQLite database",
-        sqlite3.SQLITE_CORRUPT: "is damaged",
-        sqlite3.SQLITE_PERM: "cannot be opened",
-        sqlite3.SQLITE_AUTH: "cannot be opened",
-    }
-    primary = int(code) & 0xFF
-    if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return errors.Busy(f"waited {database.wait:g} s for another writer of {database}")
-    if primary in unavailable:
-        return errors.DatabaseUnavailable(
-            f"{database} {unavailable[primary]}",
-            hint="check the path, its permissions and the free space; nothing was changed",
-        )
-    return None
 
 
 def listed_in(column: Any, values: Any, *, is_sqlite: bool) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 
-from studentcli.models import SEATED_STATUSES
+from studentcli.vocabulary import SEATED_STATUSES
 
 
 @dataclass(slots=True)
@@ -135,16 +135,16 @@ class Facts:
     def enrollment(self, student_id: int, course: CourseFact) -> EnrollmentFact | None:
         """Find the enrollment of a student in a course, or none."""
         queued = course.queue.get(student_id)
-        return queued if queued is not None else self.enrollments.get((student_id, course.course_id))
+        return (
+            queued if queued is not None else self.enrollments.get((student_id, course.course_id))
+        )
 
     def move(self, student_id: int, course: CourseFact, step: Move) -> EnrollmentFact:
         """Change the state of an enrollment: seats, queue and the event follow from it."""
         key = (student_id, course.course_id)
         before = self.enrollment(student_id, course)
         if self.journal is not None:
-            self.journal.append(
-                JournalEntry(key, before, key in self.changed, course.last_place)
-            )
+            self.journal.append(JournalEntry(key, before, key in self.changed, course.last_place))
         place = None
         if step.to_status == "waitlisted":
             course.last_place += 1

@@ -24,13 +24,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-STUDENT_STATUSES = ("active", "inactive")
-COURSE_STATUSES = ("open", "closed", "cancelled")
-ENROLLMENT_STATUSES = ("enrolled", "waitlisted", "dropped", "withdrawn", "completed")
-SEATED_STATUSES = ("enrolled", "completed")
-"""Who holds a seat. A completed student keeps it: a course that ends must not promote its queue."""
-
-OPERATION_OUTCOMES = ("done", "aborted")
+from studentcli.vocabulary import (
+    COURSE_STATUSES,
+    ENROLLMENT_STATUSES,
+    OPERATION_OUTCOMES,
+    STUDENT_STATUSES,
+)
 
 Id = BigInteger().with_variant(Integer, "sqlite")
 """64-bit keys; SQLite gives its row id only to a column of type INTEGER."""
@@ -216,9 +215,7 @@ class StudentCourses(Base):
             postgresql_where=text("queue_place IS NOT NULL"),
         ),
         _one_of("status", ENROLLMENT_STATUSES),
-        CheckConstraint(
-            "(status = 'waitlisted') = (queue_place IS NOT NULL)", name="queue_place"
-        ),
+        CheckConstraint("(status = 'waitlisted') = (queue_place IS NOT NULL)", name="queue_place"),
     )
 
     student_id: Mapped[int] = mapped_column(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from studentcli import values
-from studentcli.models import COURSE_STATUSES, STUDENT_STATUSES, Base, Course, Student, Term
+from studentcli.vocabulary import COURSE_STATUSES, STUDENT_STATUSES
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,10 @@ class Field:
 
 @dataclass(frozen=True)
 class RecordKind:
-    """One kind of record: its table, the columns of its key, its fields."""
+    """One kind of record: its table (`plural`), the columns of its key, its fields."""
 
     name: str
     plural: str
-    model: type[Base]
     key: tuple[str, ...]
     fields: tuple[Field, ...]
 
@@ -50,13 +49,18 @@ class RecordKind:
 STUDENT: Final = RecordKind(
     "student",
     "students",
-    Student,
     ("student",),
     (
         Field("given_name", "given_name", values.plain, "", help="Given name."),
         Field("family_name", "family_name", values.plain, "", help="Family name."),
         Field("email", "email", values.email, help="E-mail address."),
-        Field("status", "status", values.one_of(*STUDENT_STATUSES), "active", help="active or inactive."),
+        Field(
+            "status",
+            "status",
+            values.one_of(*STUDENT_STATUSES),
+            "active",
+            help="active or inactive.",
+        ),
         Field("max_credits", "max_credit_hours", values.hours, help="Most credit hours in a term."),
     ),
 )
@@ -64,32 +68,50 @@ STUDENT: Final = RecordKind(
 TERM: Final = RecordKind(
     "term",
     "terms",
-    Term,
     ("term",),
     (
         Field("name", "name", values.plain, lambda key: key[-1], help="Name, such as Fall 2026."),
         Field("starts_on", "starts_on", values.iso_date, help="First day, YYYY-MM-DD."),
         Field("ends_on", "ends_on", values.iso_date, help="Last day."),
-        Field("enroll_from", "enroll_from", values.iso_date, help="First day of the enroll window."),
-        Field("enroll_until", "enroll_until", values.iso_date, help="Last day of the enroll window."),
+        Field(
+            "enroll_from", "enroll_from", values.iso_date, help="First day of the enroll window."
+        ),
+        Field(
+            "enroll_until", "enroll_until", values.iso_date, help="Last day of the enroll window."
+        ),
         Field("drop_until", "drop_until", values.iso_date, help="Last day for drops."),
-        Field("withdraw_until", "withdraw_until", values.iso_date, help="Last day for withdrawals."),
+        Field(
+            "withdraw_until", "withdraw_until", values.iso_date, help="Last day for withdrawals."
+        ),
         Field("max_credits", "max_credits", values.hours, help="Most credit hours of a student."),
-        Field("time_zone", "time_zone", values.time_zone, "UTC", help="IANA time zone of its dates."),
+        Field(
+            "time_zone", "time_zone", values.time_zone, "UTC", help="IANA time zone of its dates."
+        ),
     ),
 )
 
 COURSE: Final = RecordKind(
     "course",
     "courses",
-    Course,
     ("term", "course", "section"),
     (
         Field("title", "title", values.plain, lambda key: key[1], help="Title."),
-        Field("credits", "credit_hours", values.hours, values.hours("0"), help="Credit hours, such as 3 or 1.5."),
+        Field(
+            "credits",
+            "credit_hours",
+            values.hours,
+            values.hours("0"),
+            help="Credit hours, such as 3 or 1.5.",
+        ),
         Field("capacity", "capacity", values.integer, help="Seats; - for unlimited."),
         Field("waitlist", "waitlist_capacity", values.integer, 0, help="Places in the waitlist."),
-        Field("status", "status", values.one_of(*COURSE_STATUSES), "open", help="open, closed or cancelled."),
+        Field(
+            "status",
+            "status",
+            values.one_of(*COURSE_STATUSES),
+            "open",
+            help="open, closed or cancelled.",
+        ),
     ),
 )
 

@@ -296,24 +296,22 @@ MARKS: Final = {"unchanged": "=", "superseded": "=", "waitlisted": "…", "refus
 
 def sentence(outcome: Outcome, *, forecast: bool) -> str:
     """Say in words what came, or would come, of a change."""
-    student, course = outcome.student, outcome.course
-    be = "would be" if forecast else "is"
     if outcome.refusals:
         return outcome.refusals[0].message
-    if outcome.result == "unchanged":
-        grade = f" with {outcome.grade}" if outcome.grade else ""
-        return f"{student} is already {outcome.status} in {course}{grade}"
-    if outcome.result == "superseded":
-        return f"{outcome.note}: left as it is"
-    if outcome.result == "waitlisted":
-        return f"{student} {be} waitlisted in {course}, place {outcome.position}"
-    if outcome.result == "completed":
-        verb = "would complete" if forecast else "has completed"
-        return f"{student} {verb} {course} with {outcome.grade}"
-    if outcome.result == "enrolled":
-        return f"{student} {be} enrolled in {course}"
-    verb = "would be" if forecast else "has been" if outcome.result == "dropped" else "is"
-    return f"{student} {verb} {outcome.result} from {course}"
+    student, course, grade = outcome.student, outcome.course, outcome.grade
+    with_grade = f" with {grade}" if grade else ""
+    be = "would be" if forecast else "is"
+    words = {
+        "unchanged": f"{student} is already {outcome.status} in {course}{with_grade}",
+        "superseded": f"{outcome.note}: left as it is",
+        "waitlisted": f"{student} {be} waitlisted in {course}, place {outcome.position}",
+        "completed": f"{student} {'would complete' if forecast else 'has completed'} {course}"
+        f"{with_grade}",
+        "enrolled": f"{student} {be} enrolled in {course}",
+        "dropped": f"{student} {be} dropped from {course}",
+        "withdrawn": f"{student} {be} withdrawn from {course}",
+    }
+    return words[outcome.result]
 
 
 def outcome_row(outcome: Outcome, *, forecast: bool) -> dict[str, Any]:
@@ -353,9 +351,9 @@ def decisions(
 ) -> None:
     """Print decisions: sentences for people, rows for programs; refusals also as errors."""
     if not quiet:
-        rows = [
-            outcome_row(outcome, forecast=forecast) for d in made for outcome in d.outcomes
-        ] + [promotion_row(p, forecast=forecast) for d in made for p in d.promotions]
+        rows = [outcome_row(outcome, forecast=forecast) for d in made for outcome in d.outcomes] + [
+            promotion_row(p, forecast=forecast) for d in made for p in d.promotions
+        ]
         if fmt != "table":
             listing(rows, DECISION_COLUMNS, fmt)
         else:
@@ -390,7 +388,9 @@ def refused(refusal: Refusal, fmt: str) -> None:
 def error(problem: errors.StudentcliError, fmt: str | None) -> None:
     """Print an error on stderr: what is wrong, its code, and what to do next."""
     if fmt in {"json", "jsonl"}:
-        content = {"error": {"code": problem.code, "message": problem.message, "hint": problem.hint}}
+        content = {
+            "error": {"code": problem.code, "message": problem.message, "hint": problem.hint}
+        }
         sys.stderr.write(json.dumps(content, ensure_ascii=False) + "\n")
         return
     sys.stderr.write(f"error: {safe_text(problem.message)} [{problem.code}]\n")

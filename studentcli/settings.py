@@ -87,8 +87,10 @@ def load_settings(options: Mapping[str, Any]) -> Settings:
     return Settings(
         str(database),
         source,
-        *(_text(found.get(name)) for name in ("term", "format", "actor")),
-        _seconds(found.get("wait")),
+        term=_text(found.get("term")),
+        format=_text(found.get("format")),
+        actor=_text(found.get("actor")),
+        wait=_seconds(found.get("wait")),
     )
 
 

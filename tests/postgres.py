@@ -54,7 +54,7 @@ def _command(arguments: list[str]) -> list[str]:
 
 
 def _readable_by_nobody(binaries: Path, scratch: Path) -> Path:
-    """Copy the binaries when the unprivileged user cannot reach them (a root-only site-packages)."""
+    """Copy the binaries that the unprivileged user cannot reach."""
     if os.geteuid() != 0:
         return binaries
     test = subprocess.run(
@@ -119,11 +119,25 @@ def _start(binaries: Path, scratch: Path) -> tuple[subprocess.Popen[bytes], str]
     socket.chmod(0o755)
     done = subprocess.run(
         _command(
-            [str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust",
-             "-E", "UTF8", "--locale=C", "--no-sync"]
-        ),  # fmt: skip
-        capture_output=True, text=True, check=False, cwd=scratch,
-    )  # fmt: skip
+            [
+                str(binaries / "initdb"),
+                "-D",
+                str(data),
+                "-U",
+                "postgres",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--locale=C",
+                "--no-sync",
+            ]
+        ),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=scratch,
+    )
     if done.returncode:
         raise CannotRun(f"initdb failed: {done.stderr.strip()[-300:]}")
     options = {

@@ -142,9 +142,14 @@ class World:
         ref = Term.code + "/" + Course.code + "-" + Course.section
         query = (
             select(
-                Student.student_number, ref, StudentCourses.status, StudentCourses.enrolled_on,
-                StudentCourses.status_since, StudentCourses.queue_place, StudentCourses.grade,
-            )  # fmt: skip
+                Student.student_number,
+                ref,
+                StudentCourses.status,
+                StudentCourses.enrolled_on,
+                StudentCourses.status_since,
+                StudentCourses.queue_place,
+                StudentCourses.grade,
+            )
             .join(Student, Student.id == StudentCourses.student_id)
             .join(Course, Course.id == StudentCourses.course_id)
             .join(Term, Term.id == Course.term_id)
@@ -156,15 +161,23 @@ class World:
         """Give the statuses by (number, ref)."""
         return {key: state[0] for key, state in self.enrollments().items()}
 
-    def events(self) -> dict[tuple[str | None], list[tuple[Any, ...]]]:
+    def events(self) -> dict[str | None, list[tuple[Any, ...]]]:
         """Give the event sequence of every course, ids, operations and lines aside."""
         ref = Term.code + "/" + Course.code + "-" + Course.section
         event = EnrollmentEvent
         query = (
             select(
-                ref, Student.student_number, event.action, event.from_status, event.to_status,
-                event.queue_place, event.grade, event.code, event.effective_on, event.detail,
-            )  # fmt: skip
+                ref,
+                Student.student_number,
+                event.action,
+                event.from_status,
+                event.to_status,
+                event.queue_place,
+                event.grade,
+                event.code,
+                event.effective_on,
+                event.detail,
+            )
             .outerjoin(Student, Student.id == event.student_id)
             .outerjoin(Course, Course.id == event.course_id)
             .outerjoin(Term, Term.id == Course.term_id)

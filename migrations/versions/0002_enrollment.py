@@ -7,8 +7,11 @@ SQLite cannot add a constraint; PostgreSQL alters them in place.
 Revision: 0002, after 0001
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.types import TypeEngine
 
 revision = "0002"
 down_revision = "0001"
@@ -43,6 +46,18 @@ def upgrade() -> None:
     _create_student_courses()
     _create_operations()
     _create_events()
+    if op.get_bind().dialect.name == "postgresql":
+        _move_sequences()
+
+
+def _move_sequences() -> None:
+    """Let new ids go on behind those that were given by hand, as SQLite does by itself."""
+    for table in ("students", "courses"):
+        sequence = f"pg_get_serial_sequence('{table}', 'id')"
+        op.execute(
+            f"SELECT setval({sequence},"
+            f" greatest(nextval({sequence}), (SELECT coalesce(max(id), 0) + 1 FROM {table})), false)"
+        )
 
 
 def _create_terms() -> None:
@@ -76,7 +91,9 @@ def _extend_students() -> None:
         students.add_column(sa.Column("family_name", sa.Text(), server_default=""))
         students.add_column(sa.Column("status", sa.Text(), server_default="active"))
         students.add_column(sa.Column("max_credit_hours", HOURS))
-        students.add_column(sa.Column("created_at", TIME, server_default=sa.func.current_timestamp()))
+        students.add_column(
+            sa.Column("created_at", TIME, server_default=sa.func.current_timestamp())
+        )
     op.execute(
         "UPDATE students SET student_number = CAST(id AS TEXT), family_name = name,"
         " given_name = '', status = 'active'"
@@ -86,12 +103,14 @@ def _extend_students() -> None:
             students.alter_column(
                 column, existing_type=sa.Text(), nullable=False, server_default=None
             )
-        students.alter_column(
-            "created_at", existing_type=TIME, nullable=False, server_default=None
-        )
+        students.alter_column("created_at", existing_type=TIME, nullable=False, server_default=None)
         students.create_unique_constraint("uq_students_student_number", ["student_number"])
-        students.create_check_constraint(op.f("ck_students_status"), "status IN ('active', 'inactive')")
-        students.create_check_constraint(op.f("ck_students_max_credit_hours"), "max_credit_hours >= 0")
+        students.create_check_constraint(
+            op.f("ck_students_status"), "status IN ('active', 'inactive')"
+        )
+        students.create_check_constraint(
+            op.f("ck_students_max_credit_hours"), "max_credit_hours >= 0"
+        )
 
 
 def _students_between() -> sa.Table:
@@ -128,8 +147,14 @@ def _extend_courses() -> None:
         *_course_columns(),
         sa.PrimaryKeyConstraint("id", name="pk_courses"),
     )
-    required = {"term_id": ID, "code": sa.Text(), "section": sa.Text(), "credit_hours": HOURS,
-                "waitlist_capacity": sa.Integer(), "status": sa.Text()}
+    required: dict[str, TypeEngine[Any]] = {
+        "term_id": ID,
+        "code": sa.Text(),
+        "section": sa.Text(),
+        "credit_hours": HOURS,
+        "waitlist_capacity": sa.Integer(),
+        "status": sa.Text(),
+    }
     with op.batch_alter_table("courses", copy_from=between) as courses:
         for column_name, column_type in required.items():
             courses.alter_column(column_name, existing_type=column_type, nullable=False)
@@ -139,11 +164,14 @@ def _extend_courses() -> None:
         courses.create_unique_constraint(
             "uq_courses_term_id_code_section", ["term_id", "code", "section"]
         )
-        courses.create_check_constraint(op.f("ck_courses_status"), "status IN ('open', 'closed', 'cancelled')"
+        courses.create_check_constraint(
+            op.f("ck_courses_status"), "status IN ('open', 'closed', 'cancelled')"
         )
         courses.create_check_constraint(op.f("ck_courses_credit_hours"), "credit_hours >= 0")
         courses.create_check_constraint(op.f("ck_courses_capacity"), "capacity >= 0")
-        courses.create_check_constraint(op.f("ck_courses_waitlist_capacity"), "waitlist_capacity >= 0")
+        courses.create_check_constraint(
+            op.f("ck_courses_waitlist_capacity"), "waitlist_capacity >= 0"
+        )
     op.create_index("ix_courses_code", "courses", ["code"])
 
 
@@ -171,12 +199,16 @@ def _create_student_courses() -> None:
         sa.Column("grade", sa.Text()),
         sa.PrimaryKeyConstraint("student_id", "course_id", name="pk_student_courses"),
         sa.ForeignKeyConstraint(
-            ["student_id"], ["students.id"],
-            name="fk_student_courses_student_id", ondelete="RESTRICT",
+            ["student_id"],
+            ["students.id"],
+            name="fk_student_courses_student_id",
+            ondelete="RESTRICT",
         ),
         sa.ForeignKeyConstraint(
-            ["course_id"], ["courses.id"],
-            name="fk_student_courses_course_id", ondelete="RESTRICT",
+            ["course_id"],
+            ["courses.id"],
+            name="fk_student_courses_course_id",
+            ondelete="RESTRICT",
         ),
         sa.CheckConstraint(
             "status IN ('enrolled', 'waitlisted', 'dropped', 'withdrawn', 'completed')",
@@ -219,8 +251,10 @@ def _create_operations() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_operations"),
         sa.UniqueConstraint("request_key", name="uq_operations_request_key"),
         sa.ForeignKeyConstraint(
-            ["undone_by"], ["operations.id"],
-            name="fk_operations_undone_by", ondelete="RESTRICT",
+            ["undone_by"],
+            ["operations.id"],
+            name="fk_operations_undone_by",
+            ondelete="RESTRICT",
         ),
         sa.CheckConstraint("outcome IN ('done', 'aborted')", name=op.f("ck_operations_outcome")),
     )
@@ -289,7 +323,13 @@ def downgrade() -> None:
         for check in ("status", "max_credit_hours"):
             students.drop_constraint(op.f(f"ck_students_{check}"), type_="check")
         students.alter_column("name", existing_type=sa.Text(), nullable=False)
-        for name in ("student_number", "given_name", "family_name", "status",
-                     "max_credit_hours", "created_at"):
+        for name in (
+            "student_number",
+            "given_name",
+            "family_name",
+            "status",
+            "max_credit_hours",
+            "created_at",
+        ):
             students.drop_column(name)
     op.drop_table("terms")

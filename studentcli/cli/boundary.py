@@ -1,9 +1,10 @@
 """The edge of the command line: the only place that turns what happened into an exit code."""
 
 import contextlib
+import itertools
 import os
 import sys
-from typing import Any
+from typing import cast
 
 import typer
 from typer.core import TyperGroup
@@ -31,9 +32,7 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
 def _run(app: typer.Typer, arguments: list[str]) -> int:
     try:
         _require_text(arguments)
-        group: Any = typer.main.get_command(app)
-        assert isinstance(group, TyperGroup)  # noqa: S101  (typer's own promise)
-        code = _call(group, arguments)
+        code = _call(cast("TyperGroup", typer.main.get_command(app)), arguments)
     except errors.StudentcliError as error:
         return _report(error)
     except (Terminated, KeyboardInterrupt) as interruption:
@@ -89,7 +88,7 @@ def _require_text(arguments: list[str]) -> None:
 
 def _format_of(arguments: list[str]) -> str | None:
     """Find a format in arguments that may not be readable as a whole."""
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for word, following in itertools.pairwise([*arguments, ""]):
         if word == "--format":
             return following
         if word.startswith("--format="):
@@ -108,9 +107,7 @@ def _report(error: errors.StudentcliError) -> int:
 def _interrupted(*, terminated: bool) -> int:
     word = "terminated" if terminated else "interrupted"
     outcome = (
-        "the change was already recorded"
-        if state.recorded
-        else "rolled back, nothing was changed"
+        "the change was already recorded" if state.recorded else "rolled back, nothing was changed"
     )
     with contextlib.suppress(OSError):
         sys.stderr.write(f"{word}: {outcome}\n")

@@ -86,13 +86,23 @@ def _add_students(app: typer.Typer) -> None:
     app.add_typer(group, name="student", rich_help_panel=PANEL)
 
     @command(group, "add", writes=True, fields_of=STUDENT)
-    def add(cli: Cli, student: NumberArgument, *, fields: dict[str, str], reason: ReasonOption = None) -> None:
-        """Add a student. Example: studentcli student add S1042 --given-name Ada --family-name King"""
+    def add(
+        cli: Cli, student: NumberArgument, *, fields: dict[str, str], reason: ReasonOption = None
+    ) -> None:
+        """Add a student.
+
+        Example: studentcli student add S1042 --given-name Ada --family-name King
+        """
         _save(cli, STUDENT, {**fields, "student": student}, "add", reason)
 
     @command(group, "edit", writes=True, fields_of=STUDENT)
-    def edit(cli: Cli, student: NumberArgument, *, fields: dict[str, str], reason: ReasonOption = None) -> None:
-        """Change a student; - clears a field. Example: studentcli student edit S1042 --status inactive"""
+    def edit(
+        cli: Cli, student: NumberArgument, *, fields: dict[str, str], reason: ReasonOption = None
+    ) -> None:
+        """Change a student; - clears a field.
+
+        Example: studentcli student edit S1042 --status inactive
+        """
         _save(cli, STUDENT, {**fields, "student": student}, "edit", reason)
         if fields.get("status") == "inactive" and not cli.quiet:
             _tell_live(cli, student)
@@ -105,7 +115,10 @@ def _add_students(app: typer.Typer) -> None:
         *,
         reason: ReasonOption = None,
     ) -> None:
-        """Give a student another number. Example: studentcli student renumber 1042 S1042"""
+        """Give a student another number.
+
+        Example: studentcli student renumber 1042 S1042
+        """
         from studentcli import values
         from studentcli.services.catalog import renumber_student
 
@@ -125,7 +138,10 @@ def _add_students(app: typer.Typer) -> None:
             str | None, typer.Option("--status", metavar="STATUS", help="active or inactive.")
         ] = None,
     ) -> None:
-        """List students. Example: studentcli student list --search king"""
+        """List students.
+
+        Example: studentcli student list --search king
+        """
         from studentcli.services import views
 
         wanted = STUDENT.field("status").read(status) if status else None
@@ -136,7 +152,10 @@ def _add_students(app: typer.Typer) -> None:
 
     @command(group, "show")
     def show(cli: Cli, student: NumberArgument) -> None:
-        """Show a student. Example: studentcli student show S1042"""
+        """Show a student.
+
+        Example: studentcli student show S1042
+        """
         from studentcli import values
         from studentcli.services import views
 
@@ -165,18 +184,31 @@ def _add_terms(app: typer.Typer) -> None:
     app.add_typer(group, name="term", rich_help_panel=PANEL)
 
     @command(group, "add", writes=True, fields_of=TERM)
-    def add(cli: Cli, code: CodeArgument, *, fields: dict[str, str], reason: ReasonOption = None) -> None:
-        """Add a term. Example: studentcli term add 2026FA --starts-on 2026-09-01 --ends-on 2026-12-18"""
+    def add(
+        cli: Cli, code: CodeArgument, *, fields: dict[str, str], reason: ReasonOption = None
+    ) -> None:
+        """Add a term.
+
+        Example: studentcli term add 2026FA --starts-on 2026-09-01 --ends-on 2026-12-18
+        """
         _save(cli, TERM, {**fields, "term": code}, "add", reason)
 
     @command(group, "edit", writes=True, fields_of=TERM)
-    def edit(cli: Cli, code: CodeArgument, *, fields: dict[str, str], reason: ReasonOption = None) -> None:
-        """Change a term; - clears a field. Example: studentcli term edit 2026FA --name 'Fall 2026'"""
+    def edit(
+        cli: Cli, code: CodeArgument, *, fields: dict[str, str], reason: ReasonOption = None
+    ) -> None:
+        """Change a term; - clears a field.
+
+        Example: studentcli term edit 2026FA --name 'Fall 2026'
+        """
         _save(cli, TERM, {**fields, "term": code}, "edit", reason)
 
     @command(group, "list")
     def list_(cli: Cli) -> None:
-        """List the terms. Example: studentcli term list"""
+        """List the terms.
+
+        Example: studentcli term list
+        """
         from studentcli.services import views
 
         rows = cli.database.read(views.list_terms)
@@ -184,7 +216,10 @@ def _add_terms(app: typer.Typer) -> None:
 
     @command(group, "show")
     def show(cli: Cli, code: CodeArgument) -> None:
-        """Show a term. Example: studentcli term show 2026FA"""
+        """Show a term.
+
+        Example: studentcli term show 2026FA
+        """
         from studentcli import values
         from studentcli.services import views
 
@@ -207,14 +242,20 @@ def _add_courses(app: typer.Typer) -> None:
         cli: Cli, course: CourseArgument, *, fields: dict[str, str],
         section: SectionOption = None, reason: ReasonOption = None,
     ) -> None:  # fmt: skip
-        """Add a course. Example: studentcli course add 2026FA/CS101 --section 002 --capacity 30"""
+        """Add a course.
+
+        Example: studentcli course add 2026FA/CS101 --section 002 --capacity 30
+        """
         _save(cli, COURSE, _course_cells(course, section, fields), "add", reason)
 
     @command(group, "edit", writes=True, fields_of=COURSE)
     def edit(
         cli: Cli, course: CourseArgument, *, fields: dict[str, str], reason: ReasonOption = None
     ) -> None:
-        """Change a course; - clears a field. Example: studentcli course edit CS101-002 --capacity 35"""
+        """Change a course; - clears a field.
+
+        Example: studentcli course edit CS101-002 --capacity 35
+        """
         from studentcli import values
         from studentcli.services import views
 
@@ -232,29 +273,36 @@ def _add_courses(app: typer.Typer) -> None:
         *,
         reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")],
     ) -> None:
-        """Cancel a course and drop everybody. Example: studentcli course cancel CS101-002 --reason 'no room'"""
+        """Cancel a course and drop everybody.
+
+        Example: studentcli course cancel CS101-002 --reason 'no room'
+        """
         from studentcli import values
         from studentcli.services.catalog import cancel_course
 
         act = cli.act("course-cancel", reason=reason)
         word = values.identifier(course)
-        ref, decisions = cli.write(
-            lambda session: cancel_course(session, word, act, term=cli.term)
-        )
+        ref, decisions = cli.write(lambda session: cancel_course(session, word, act, term=cli.term))
         cli.show_decisions(decisions)
         would = "would be" if cli.dry_run else "is"
         cli.done(f"{ref} {would} cancelled, {len(decisions)} students dropped")
 
     @command(group, "list")
     def list_(cli: Cli) -> None:
-        """List the courses with their seats. Example: studentcli course list --term 2026FA"""
+        """List the courses with their seats.
+
+        Example: studentcli course list --term 2026FA
+        """
         from studentcli.cli.lists import offerings
 
         offerings(cli)
 
     @command(group, "show")
     def show(cli: Cli, course: CourseArgument) -> None:
-        """Show a course. Example: studentcli course show 2026FA/CS101-002"""
+        """Show a course.
+
+        Example: studentcli course show 2026FA/CS101-002
+        """
         from studentcli import values
         from studentcli.services import views
 

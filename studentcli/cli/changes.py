@@ -20,7 +20,9 @@ CoursesArgument = Annotated[
 ]
 OnOption = Annotated[
     str | None,
-    typer.Option("--on", metavar="DATE", help="Date it counts from, YYYY-MM-DD; today if left out."),
+    typer.Option(
+        "--on", metavar="DATE", help="Date it counts from, YYYY-MM-DD; today if left out."
+    ),
 ]
 ReasonOption = Annotated[
     str | None, typer.Option("--reason", metavar="TEXT", help="Why; recorded with the change.")
@@ -55,9 +57,7 @@ def _submit(
     reason = values.plain(reason) if reason else None
     overrides = read_overrides(override or [], reason)
     words = [CourseWord(values.identifier(word)) for word in dict.fromkeys(courses)]
-    changes = [
-        Change(action, word, effective_on, grade, reason, overrides) for word in words
-    ]
+    changes = [Change(action, word, effective_on, grade, reason, overrides) for word in words]
     request = Request(values.identifier(student), changes)
     act = cli.act(action, reason=reason)
     policy = cli.policy(act, all_or_none=all_or_none, allow_waitlist=allow_waitlist)
@@ -84,7 +84,10 @@ def add_to(app: typer.Typer) -> None:
         ] = False,
         all_or_none: AllOrNoneOption = False,
     ) -> None:
-        """Enroll a student in courses. Example: studentcli enroll S1042 CS101 MATH200"""
+        """Enroll a student in courses.
+
+        Example: studentcli enroll S1042 CS101 MATH200
+        """
         _submit(
             cli, "enroll", student, courses, on=on, reason=reason, override=override,
             all_or_none=all_or_none, allow_waitlist=not no_waitlist,
@@ -101,7 +104,10 @@ def add_to(app: typer.Typer) -> None:
         override: OverrideOption = None,
         all_or_none: AllOrNoneOption = False,
     ) -> None:
-        """Drop courses; nothing stays on the transcript. Example: studentcli drop S1042 CS101"""
+        """Drop courses; nothing stays on the transcript.
+
+        Example: studentcli drop S1042 CS101
+        """
         _submit(
             cli, "drop", student, courses, on=on, reason=reason, override=override,
             all_or_none=all_or_none,
@@ -117,10 +123,11 @@ def add_to(app: typer.Typer) -> None:
         reason: ReasonOption = None,
         all_or_none: AllOrNoneOption = False,
     ) -> None:
-        """Withdraw from courses; the transcript shows a W. Example: studentcli withdraw S1042 CS101"""
-        _submit(
-            cli, "withdraw", student, courses, on=on, reason=reason, all_or_none=all_or_none
-        )
+        """Withdraw from courses; the transcript shows a W.
+
+        Example: studentcli withdraw S1042 CS101
+        """
+        _submit(cli, "withdraw", student, courses, on=on, reason=reason, all_or_none=all_or_none)
 
     @command(app, writes=True, panel=PANEL)
     def complete(
@@ -133,7 +140,10 @@ def add_to(app: typer.Typer) -> None:
         reason: ReasonOption = None,
         all_or_none: AllOrNoneOption = False,
     ) -> None:
-        """Record a grade. Example: studentcli complete S1042 CS101 --grade B+"""
+        """Record a grade.
+
+        Example: studentcli complete S1042 CS101 --grade B+
+        """
         from studentcli import values
 
         _submit(

@@ -86,9 +86,7 @@ def _run_import(
     from studentcli.services import batches
 
     kind = kind_of(source.header, source.name)
-    act = cli.act(
-        f"import-{kind}", channel="csv", source=source.name, source_sha256=source.sha256
-    )
+    act = cli.act(f"import-{kind}", channel="csv", source=source.name, source_sha256=source.sha256)
     open_unit: Callable[[Any], batches.BatchUnit]
     reader: Any
     if kind == "enrollments":
@@ -212,7 +210,10 @@ def add_to(app: typer.Typer) -> None:
             int, typer.Option("--chunk", min=1, hidden=True, help="Rows decided together.")
         ] = 20_000,
     ) -> None:
-        """Import students, terms, courses or enrollments. Example: studentcli import fall.csv -n"""
+        """Import students, terms, courses or enrollments.
+
+        Example: studentcli import fall.csv -n
+        """
         from studentcli.formats.report import RejectsFile, Report
         from studentcli.formats.source import CsvSource
         from studentcli.services.batches import BatchOptions
@@ -258,7 +259,10 @@ def add_to(app: typer.Typer) -> None:
             bool, typer.Option("--excel", help="Neutralise cells that a spreadsheet would run.")
         ] = False,
     ) -> None:
-        """Write the native CSV that import reads. Example: studentcli export courses -o courses.csv"""
+        """Write the native CSV that import reads.
+
+        Example: studentcli export courses -o courses.csv
+        """
         if kind not in EXPORTS:
             raise errors.Usage(f"{kind!r} is none of {', '.join(EXPORTS)}")
         _export(cli, kind, output, excel=excel)

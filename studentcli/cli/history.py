@@ -69,7 +69,10 @@ def add_to(app: typer.Typer) -> None:
             int, typer.Option("--limit", min=1, max=1_000_000, help="The newest so many.")
         ] = 50,
     ) -> None:
-        """Show operations, or the events of one, of a student, of a course. Example: studentcli history --student S1042"""
+        """Show operations, or the events of one, of a student, of a course.
+
+        Example: studentcli history --student S1042
+        """
         from studentcli.services import views
 
         if operation is not None and not 0 < operation < 2**63:
@@ -87,9 +90,14 @@ def add_to(app: typer.Typer) -> None:
                 return
         rows = cli.database.read(
             lambda s: views.list_events(
-                s, cli.policy(), operation=operation, student=student, course=course,
-                term=cli.term, limit=limit,
-            )  # fmt: skip
+                s,
+                cli.policy(),
+                operation=operation,
+                student=student,
+                course=course,
+                term=cli.term,
+                limit=limit,
+            )
         )
         listing(rows, _filled(rows) if cli.fmt == "table" else EVENT_COLUMNS, cli.fmt)
 

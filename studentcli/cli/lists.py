@@ -134,7 +134,10 @@ def add_to(app: typer.Typer) -> None:
             typer.Argument(metavar="[STUDENT]", help="Student number.", show_default=False),
         ] = None,
     ) -> None:
-        """List the courses with their seats, or those of a student. Example: studentcli courses S1042"""
+        """List the courses with their seats, or those of a student.
+
+        Example: studentcli courses S1042
+        """
         if student is None:
             offerings(cli)
         else:
@@ -149,7 +152,10 @@ def add_to(app: typer.Typer) -> None:
             bool, typer.Option("--all", help="Also who has dropped or withdrawn.")
         ] = False,
     ) -> None:
-        """List the students of a course and its waitlist. Example: studentcli roster 2026FA/CS101"""
+        """List the students of a course and its waitlist.
+
+        Example: studentcli roster 2026FA/CS101
+        """
         from studentcli import values
         from studentcli.services import views
 

@@ -118,8 +118,7 @@ class EnrollmentReader:
             yield chunk
 
     def _read(self, line: int, cells: list[str]) -> tuple[str, Change, str]:
-        if len(cells) != self._width:
-            raise errors.BadValue(f"{len(cells)} cells, the header has {self._width}")
+        _require_width(cells, self._width)
         action, student, course, term, section, on, grade, override, reason, request = [
             "" if index is None else cells[index].strip() for index in self._at
         ]
@@ -139,6 +138,11 @@ class EnrollmentReader:
         if grade or override or reason:
             _read_extras(change, grade, override, reason)
         return number, change, request
+
+
+def _require_width(cells: list[str], width: int) -> None:
+    if len(cells) != width:
+        raise errors.BadValue(f"{len(cells)} cells, the header has {width}")
 
 
 def _cell(column: str, reader: Any, text: str) -> Any:
@@ -196,7 +200,8 @@ class RecordReader:
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Read the file anew, in chunks of at most `size` rows."""
-        chunk, keys = Chunk([], {}), set()
+        chunk = Chunk([], {})
+        keys: set[tuple[str, ...] | None] = set()
         for line, cells in self.source.rows():
             item = self._read((line, cells))
             key = item.key if isinstance(item, RecordRow) else None
@@ -213,10 +218,13 @@ class RecordReader:
         line, cells = row
         header = self.source.header
         try:
-            if len(cells) != len(header):
-                raise errors.BadValue(f"{len(cells)} cells, the header has {len(header)}")
+            _require_width(cells, len(header))
             return read_row(self.kind, dict(zip(header, cells, strict=True)), line)
         except errors.BadValue as error:
             return Unreadable(line, Refusal(error.code, error.message, error.hint))
 
 
+def neutral(value: Any) -> str:
+    """Write a cell so that a spreadsheet takes it for text, not for a formula."""
+    text = plain(value)
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text

@@ -66,7 +66,8 @@ class CsvSource:
                 return _spool(opened)
         except OSError as error:
             raise errors.FileUnreadable(
-                f"{name} cannot be read: {error.strerror}", hint="check the path and its permissions"
+                f"{name} cannot be read: {error.strerror}",
+                hint="check the path and its permissions",
             ) from error
         except ValueError as error:  # a NUL in the path
             raise errors.FileUnreadable("the path of the file cannot be read") from error
@@ -189,7 +190,7 @@ class CsvSource:
             except UnicodeDecodeError as found:
                 at = offset + found.start
                 return errors.FileUnreadable(
-                    f"{self.name} is not UTF-8: byte {at} (line {line}) is 0x{raw[found.start]:02x}",
+                    f"{self.name} is not UTF-8: byte {at} (line {line}), 0x{raw[found.start]:02x}",
                     hint="save it as CSV UTF-8, or name its encoding: --encoding cp1252",
                 )
             offset += len(raw)

@@ -82,7 +82,7 @@ class BatchResult:
         return self.totals["refused"]
 
 
-class _Abort(Exception):  # noqa: N818  (leaves the unit of work so that it is rolled back)
+class _Abort(Exception):
     def __init__(self, result: BatchResult) -> None:
         super().__init__()
         self.result = result
@@ -235,7 +235,9 @@ def run_batch(
         result = abort.result
         result.aborted = True
         if not dry_run:
-            result.operation_id = database.write(lambda session: _record_abort(session, act, result))
+            result.operation_id = database.write(
+                lambda session: _record_abort(session, act, result)
+            )
         return result
 
 

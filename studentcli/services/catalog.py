@@ -3,20 +3,26 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from sqlalchemy import Table, and_, bindparam, insert, select, update
+from sqlalchemy import and_, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from studentcli import errors
 from studentcli.database import listed_in
-from studentcli.models import CatalogEvent, Course, Student, StudentCourses, Term
+from studentcli.models import Base, CatalogEvent, Course, Student, StudentCourses, Term
 from studentcli.records import COURSE, STUDENT, TERM, RecordKind, RecordRow, default_of
 from studentcli.requests import Change, Decision, Policy, Promotion, Refusal, Request
 from studentcli.services.enrollment import QueueRun, record, run_queues
 from studentcli.services.loading import Deciding
 from studentcli.services.operations import Act, Recorder, count_outcomes
-from studentcli.services.resolve import current_term, find_course, find_student, is_sqlite, load_terms
+from studentcli.services.resolve import (
+    current_term,
+    find_course,
+    find_student,
+    is_sqlite,
+    load_terms,
+)
 
 Mode = Literal["add", "edit", "upsert"]
 
@@ -67,7 +73,7 @@ class Saving:
         self.act = act
         self.mode = mode
         self.term = term
-        self.table = cast("Table", kind.model.__table__)
+        self.table = Base.metadata.tables[kind.plural]
         self.recorder = Recorder(session, act)
         self.terms = {fact.code: fact for fact in load_terms(session)}
         self._queue_run: QueueRun | None = None
@@ -196,11 +202,14 @@ class Saving:
             )
         if kind is not TERM:
             return None
-        calendar = {f.attribute: None if before is None else before[f.attribute] for f in kind.fields}
+        calendar = {
+            f.attribute: None if before is None else before[f.attribute] for f in kind.fields
+        }
         calendar.update({kind.field(n).attribute: new for n, (_, new) in outcome.changes.items()})
         for first, last in (("starts_on", "ends_on"), ("enroll_from", "enroll_until")):
-            if calendar[first] and calendar[last] and calendar[last] < calendar[first]:
-                return Refusal("bad-value", f"{last} {calendar[last]} is before {first}")
+            begins, ends = calendar[first], calendar[last]
+            if begins and ends and ends < begins:
+                return Refusal("bad-value", f"{last} {ends} is before {first} {begins}")
         return None
 
     def _refresh_facts(self, outcome: RecordOutcome) -> None:

@@ -1,6 +1,6 @@
 """Enrolling, dropping, withdrawing, completing: the one `submit` under every door."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -48,9 +48,7 @@ def submit(
     return decisions[0]
 
 
-def record(
-    session: Session, deciding: Deciding, act: Act, totals: dict[str, Any]
-) -> int | None:
+def record(session: Session, deciding: Deciding, act: Act, totals: dict[str, Any]) -> int | None:
     """Write the operation, the states and the events; gives its number, or none in a forecast."""
     recorder = Recorder(session, act)
     if recorder.is_forecast:
@@ -185,9 +183,18 @@ def retrieve_courses_for_student(
     )
     query = (
         select(
-            Course.id, Term.code, Course.code, Course.section, Course.title, Course.credit_hours,
-            mine.status, position, mine.grade, mine.enrolled_on, mine.status_since,
-        )  # fmt: skip
+            Course.id,
+            Term.code,
+            Course.code,
+            Course.section,
+            Course.title,
+            Course.credit_hours,
+            mine.status,
+            position,
+            mine.grade,
+            mine.enrolled_on,
+            mine.status_since,
+        )
         .join(Course, Course.id == mine.course_id)
         .join(Term, Term.id == Course.term_id)
         .where(mine.student_id == student_id)
@@ -195,7 +202,8 @@ def retrieve_courses_for_student(
     )
     if term is not None:
         query = query.where(Term.code == term)
+    courses = [EnrolledCourse(*row) for row in session.execute(query)]
     return [
-        EnrolledCourse(*row[:7], row[7] if row[6] == "waitlisted" else None, *row[8:])
-        for row in session.execute(query)
+        course if course.status == "waitlisted" else replace(course, position=None)
+        for course in courses
     ]

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from studentcli.database import listed_in
 from studentcli.facts import CourseFact, EnrollmentFact, Facts, Key, StudentFact
-from studentcli.models import SEATED_STATUSES, Course, Student, StudentCourses
+from studentcli.models import Course, EnrollmentEvent, Student, StudentCourses
 from studentcli.requests import Change, CourseWord, Decision, Policy, Refusal, Request
 from studentcli.rules import decide
 from studentcli.services.resolve import (
@@ -23,6 +23,7 @@ from studentcli.services.resolve import (
     load_terms,
     possible_codes,
 )
+from studentcli.vocabulary import SEATED_STATUSES
 
 
 @dataclass
@@ -77,7 +78,9 @@ class Deciding:
     def _course_ids(self, wanted: Wanted) -> set[int]:
         """Find the courses that the changes can mean, without a lock."""
         words = [c.course for c in wanted.changes.values() if isinstance(c.course, CourseWord)]
-        ids = {change.course for change in wanted.changes.values() if isinstance(change.course, int)}
+        ids = {
+            change.course for change in wanted.changes.values() if isinstance(change.course, int)
+        }
         if not words:
             return ids
         query = select(Course.id, Course.term_id, Course.code, Course.section).where(
@@ -122,9 +125,12 @@ class Deciding:
         table = StudentCourses
         query = (
             select(
-                table.course_id, table.student_id, table.enrolled_on, table.status_since,
+                table.course_id,
+                table.student_id,
+                table.enrolled_on,
+                table.status_since,
                 table.queue_place,
-            )  # fmt: skip
+            )
             .where(
                 self.listed(table.course_id, list(self.facts.courses)),
                 table.status == "waitlisted",
@@ -218,11 +224,9 @@ class Deciding:
             table = "(SELECT CAST(key AS INTEGER) AS student_id, value AS course_id"
             return table + " FROM json_each(:pairs)) AS p", {"pairs": "{" + members + "}"}
         students, courses = zip(*keys, strict=True)
-        return (
-            "unnest(CAST(:students AS bigint[]), CAST(:courses AS bigint[]))"
-            " AS p(student_id, course_id)",
-            {"students": list(students), "courses": list(courses)},
-        )
+        arrays = "unnest(CAST(:students AS bigint[]), CAST(:courses AS bigint[]))"
+        parameters: dict[str, object] = {"students": list(students), "courses": list(courses)}
+        return f"{arrays} AS p(student_id, course_id)", parameters
 
     def _read_pairs(self, keys: list[Key]) -> None:
         if not keys:
@@ -249,8 +253,6 @@ class Deciding:
         """Read what was recorded, and not undone, about pairs; promotions do not count."""
         if not keys:
             return
-        from studentcli.models import EnrollmentEvent as E  # noqa: N814  (columns only)
-
         pairs, parameters = self._pairs(sorted(keys))
         query = text(
             "SELECT e.student_id, e.course_id, e.action, e.effective_on, e.grade"
@@ -258,7 +260,10 @@ class Deciding:
             " JOIN operations o ON o.id = e.operation_id"
             " WHERE e.student_id = p.student_id AND e.course_id = p.course_id"
             " AND e.code IS NULL AND e.action <> 'promote' AND o.undone_by IS NULL"
-        ).columns(E.student_id, E.course_id, E.action, E.effective_on, E.grade)
+        ).columns(
+            EnrollmentEvent.student_id, EnrollmentEvent.course_id, EnrollmentEvent.action,
+            EnrollmentEvent.effective_on, EnrollmentEvent.grade,
+        )  # fmt: skip
         latest: dict[Key, date] = {}
         for student_id, course_id, action, on, grade in self.session.execute(query, parameters):
             key = (student_id, course_id)

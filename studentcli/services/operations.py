@@ -96,7 +96,9 @@ class Recorder:
         return operation_id
 
 
-def count_outcomes(decisions: Iterable[Decision], totals: Counter[str] | None = None) -> Counter[str]:
+def count_outcomes(
+    decisions: Iterable[Decision], totals: Counter[str] | None = None
+) -> Counter[str]:
     """Count the outcomes by result, and the promotions under `promoted`."""
     totals = Counter() if totals is None else totals
     for decision in decisions:

@@ -88,7 +88,7 @@ class CourseIndex:
         self.default_term = default_term
         self.by_id: dict[int, CourseFact] = {}
         self._by_code: dict[str, list[CourseFact]] = {}
-        self._found: dict[CourseWord, CourseFact | Refusal] = {}
+        self._found: dict[CourseWord, tuple[str | Refusal, list[CourseFact]]] = {}
         for course in courses:
             self.by_id[course.course_id] = course
             self._by_code.setdefault(course.code, []).append(course)
@@ -114,29 +114,34 @@ class CourseIndex:
 
     def find(self, word: CourseWord) -> CourseFact | Refusal:
         """Find the course of a word in the term it names, else in the operation's term."""
-        found = self._found.get(word)
-        if found is None:
-            found = self._found[word] = self._find(word)
-        return found
-
-    def _find(self, word: CourseWord) -> CourseFact | Refusal:
-        term = self.split(word)[0] or self.default_term
-        if term is None:
-            current = current_term(self.terms.values(), self.policy)
-            if isinstance(current, Refusal):
-                return current
-            term = current.code
-        elif term not in self.terms:
-            known = ", ".join(self.terms)
-            return Refusal("unknown-term", f"there is no term {term}; there are {known}")
-        return self._only([c for c in self.readings(word) if c.term.code == term], word, term)
-
-    def _only(self, found: list[CourseFact], word: CourseWord, term: str) -> CourseFact | Refusal:
+        term, found = self._candidates(word)
+        if isinstance(term, Refusal):
+            return term
         if len(found) == 1:
             return found[0]
         if not found:
             return Refusal("unknown-course", f"there is no course {word} in term {term}")
         return _ambiguous(word, found)
+
+    def _candidates(self, word: CourseWord) -> tuple[str | Refusal, list[CourseFact]]:
+        """Give the term that a word means, or why none, and its courses in that term."""
+        known = self._found.get(word)
+        if known is None:
+            term = self._term_of(word)
+            readings = [] if isinstance(term, Refusal) else self.readings(word)
+            known = self._found[word] = term, [c for c in readings if c.term.code == term]
+        return known
+
+    def _term_of(self, word: CourseWord) -> str | Refusal:
+        term = self.split(word)[0] or self.default_term
+        if term is None:
+            current = current_term(self.terms.values(), self.policy)
+            return current if isinstance(current, Refusal) else current.code
+        if term not in self.terms:
+            return Refusal(
+                "unknown-term", f"there is no term {term}; there are {', '.join(self.terms)}"
+            )
+        return term
 
     def find_for(self, change: Change, student: StudentFact, facts: Facts) -> CourseFact | Refusal:
         """Find the course of a change; what is not an add looks among the student's own first."""
@@ -162,10 +167,8 @@ class CourseIndex:
         word = change.course
         if isinstance(word, int):
             return [self.by_id[word]] if word in self.by_id else []
-        found = self.find(word)
-        named = [found] if isinstance(found, CourseFact) else []
         if change.action == "enroll" or self.default_term or self.split(word)[0]:
-            return named
+            return self._candidates(word)[1]
         return self.readings(word)
 
 
@@ -196,8 +199,8 @@ def load_courses(session: Session, terms: list[TermFact], condition: Any) -> lis
     if not session.info.get("forecast"):
         query = query.with_for_update(key_share=True)
     return [
-        CourseFact(course_id, by_id[term_id], *rest)
-        for course_id, term_id, *rest in session.execute(query)
+        CourseFact(course_id, by_id[term_id], code, section, status, capacity, waitlist)
+        for course_id, term_id, code, section, status, capacity, waitlist in session.execute(query)
         if term_id in by_id
     ]
 
@@ -247,7 +250,7 @@ def _near(word: str, names: Iterable[str]) -> list[str]:
     import difflib
 
     def folded(name: str) -> str:
-        return "".join(name.split()).casefold().lstrip("0")
+        return "".join(name.split()).casefold().replace("0", "")
 
     names = list(dict.fromkeys(names))
     same = [name for name in names if folded(name) == folded(word)]
@@ -264,7 +267,7 @@ def suggest_student(session: Session, refusal: Refusal, number: str) -> Refusal:
         select(column)
         .where(
             or_(
-                func.lower(func.ltrim(column, "0")) == bare.lower(),
+                func.lower(func.replace(column, "0", "")) == bare.lower().replace("0", ""),
                 column.like(f"%{escaped[:3]}%", escape="\\"),
                 column.like(f"%{escaped[-3:]}", escape="\\"),
             )
@@ -295,5 +298,3 @@ def _suggest(refusal: Refusal, names: list[str]) -> Refusal:
     if not names:
         return refusal
     return Refusal(refusal.code, refusal.message, f"did you mean {' or '.join(names)}?")
-
-

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Select, case, func, or_, select
+from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session
 
 from studentcli import errors
 from studentcli.models import (
-    SEATED_STATUSES,
     CatalogEvent,
     Course,
     EnrollmentEvent,
@@ -19,11 +18,12 @@ from studentcli.models import (
 )
 from studentcli.requests import Policy
 from studentcli.services.resolve import find_course, find_student, load_terms
+from studentcli.vocabulary import SEATED_STATUSES
 
 Row = dict[str, Any]
 
 
-def _rows(session: Session, query: Select[Any]) -> list[Row]:
+def _rows(session: Session, query: Any) -> list[Row]:
     return [dict(row) for row in session.execute(query).mappings()]
 
 
@@ -61,7 +61,7 @@ def _counts() -> Any:
     )
 
 
-def _course_query(counts: Any) -> Select[Any]:
+def _course_query(counts: Any) -> Any:
     return (
         select(
             Course.id.label("course_id"),
@@ -112,7 +112,7 @@ def list_roster(
     if everybody:
         shown += ["dropped", "withdrawn"]
     order = case(
-        {status: place for place, status in enumerate(shown)},  # noqa: C416
+        {status: place for place, status in enumerate(shown)},
         value=StudentCourses.status,
     )
     query = (
@@ -130,9 +130,12 @@ def list_roster(
         .join(Student, Student.id == StudentCourses.student_id)
         .where(StudentCourses.course_id == course["course_id"], StudentCourses.status.in_(shown))
         .order_by(
-            order, StudentCourses.queue_place, Student.family_name, Student.given_name,
+            order,
+            StudentCourses.queue_place,
+            Student.family_name,
+            Student.given_name,
             Student.student_number,
-        )  # fmt: skip
+        )
     )
     rows = _rows(session, query)
     position = 0
@@ -156,7 +159,7 @@ def list_students(
     return _rows(session, query)
 
 
-def _student_query() -> Select[Any]:
+def _student_query() -> Any:
     return select(
         Student.id.label("student_id"),
         Student.student_number.label("student"),
@@ -180,9 +183,7 @@ def show_student(session: Session, number: str) -> Row:
 
 def list_terms(session: Session) -> list[Row]:
     """List the terms, by code, with their number of courses."""
-    count = (
-        select(func.count()).where(Course.term_id == Term.id).correlate(Term).scalar_subquery()
-    )
+    count = select(func.count()).where(Course.term_id == Term.id).correlate(Term).scalar_subquery()
     query = select(
         Term.code.label("term"), Term.name, Term.starts_on, Term.ends_on, Term.enroll_from,
         Term.enroll_until, Term.drop_until, Term.withdraw_until, Term.max_credits, Term.time_zone,
@@ -216,7 +217,7 @@ def list_operations(session: Session, *, limit: int) -> list[Row]:
     return rows
 
 
-def _event_query() -> Select[Any]:
+def _event_query() -> Any:
     ref = Term.code + "/" + Course.code + "-" + Course.section
     return (
         select(
@@ -306,22 +307,36 @@ def export_enrollments(session: Session, *, term: str | None = None) -> Iterator
     more enrolled than seats).
     """
     require_term(session, term)
-    order = case({"dropped": 0, "withdrawn": 0, "waitlisted": 2}, value=StudentCourses.status, else_=1)
+    order = case(
+        {"dropped": 0, "withdrawn": 0, "waitlisted": 2}, value=StudentCourses.status, else_=1
+    )
     query = (
         select(
-            Course.id, Term.code.label("term"), Course.code.label("course"), Course.section,
-            Course.capacity, Course.status.label("course_status"),
-            Student.student_number.label("student"), Student.status.label("student_status"),
-            StudentCourses.status, StudentCourses.enrolled_on, StudentCourses.status_since,
+            Course.id,
+            Term.code.label("term"),
+            Course.code.label("course"),
+            Course.section,
+            Course.capacity,
+            Course.status.label("course_status"),
+            Student.student_number.label("student"),
+            Student.status.label("student_status"),
+            StudentCourses.status,
+            StudentCourses.enrolled_on,
+            StudentCourses.status_since,
             StudentCourses.grade,
-        )  # fmt: skip
+        )
         .join(Course, Course.id == StudentCourses.course_id)
         .join(Term, Term.id == Course.term_id)
         .join(Student, Student.id == StudentCourses.student_id)
         .order_by(
-            Term.code, Course.code, Course.section, order, StudentCourses.queue_place,
-            StudentCourses.enrolled_on, Student.student_number,
-        )  # fmt: skip
+            Term.code,
+            Course.code,
+            Course.section,
+            order,
+            StudentCourses.queue_place,
+            StudentCourses.enrolled_on,
+            Student.student_number,
+        )
     )
     if term is not None:
         query = query.where(Term.code == term)

@@ -1,0 +1,11 @@
+"""The registrar's words that tables, rules and commands share."""
+
+from typing import Final
+
+STUDENT_STATUSES: Final = ("active", "inactive")
+COURSE_STATUSES: Final = ("open", "closed", "cancelled")
+ENROLLMENT_STATUSES: Final = ("enrolled", "waitlisted", "dropped", "withdrawn", "completed")
+SEATED_STATUSES: Final = ("enrolled", "completed")
+"""Who holds a seat. A completed student keeps it: a course that ends must not promote its queue."""
+
+OPERATION_OUTCOMES: Final = ("done", "aborted")

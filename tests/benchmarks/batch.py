@@ -1,0 +1,340 @@
+"""How long an import takes, against the database's own time for the same finished rows.
+
+`python -m tests.benchmarks.batch --rows 1000000 --engine postgresql`
+
+Every round measures the real command in a process of its own, then the plain load: the finished
+`student_courses` and `enrollment_events` rows of that import, ids known, in the file's order, in
+one transaction over a connection with the same settings. Both begin with a fresh copy of one
+database that holds the catalogue, with its keys, foreign keys and indexes.
+"""
+
+import argparse
+import csv
+import gc
+import os
+import random
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final, Protocol, cast
+
+from sqlalchemy import Table, insert, text
+
+from studentcli import schema
+from studentcli.database import Database, normalize_url
+from studentcli.models import Course, EnrollmentEvent, Student, StudentCourses, Term
+from tests.benchmarks.processes import Usage, measure
+from tests.postgres import running_server
+
+TERM: Final = "2026SU"
+RATIO_TARGET: Final = 1.5
+MEMORY_TARGET: Final = 400
+FIRST_DAY: Final = date(2026, 5, 1)
+
+Rows = list[tuple[Any, ...]]
+
+
+# ── the catalogue and the file ───────────────────────────────────────────────────────────
+
+
+def student_number(index: int) -> str:
+    """Name a student."""
+    return f"S{index + 1:07d}"
+
+
+def course_code(index: int) -> str:
+    """Name a course."""
+    return f"CRS{index + 1:05d}"
+
+
+def capacity_of(index: int, rows: int, courses: int) -> int | None:
+    """Half of the courses are unlimited, one in twenty fills up, the others have ample room."""
+    wanted = rows / courses
+    if index % 20 == 1:
+        return max(1, round(wanted * 0.6))
+    return None if index % 2 == 0 else round(wanted * 2) + 20
+
+
+def fill_catalogue(database: Database, chosen: argparse.Namespace) -> None:
+    """Add the students and the courses."""
+    students = [
+        {
+            "student_number": student_number(i), "given_name": f"Given{i}",
+            "family_name": f"Family{i}", "status": "active", "created_at": datetime.now(UTC),
+        }
+        for i in range(chosen.students)
+    ]  # fmt: skip
+    with database.connect(writes=True) as connection:
+        term_id = connection.execute(
+            insert(Term).returning(Term.id), {"code": TERM, "name": TERM, "time_zone": "UTC"}
+        ).scalar_one()
+        courses = [
+            {
+                "term_id": term_id, "code": course_code(i), "section": "001",
+                "title": f"Course {i}", "credit_hours": Decimal(3), "status": "open",
+                "capacity": capacity_of(i, chosen.rows, chosen.courses),
+                "waitlist_capacity": chosen.rows,
+            }
+            for i in range(chosen.courses)
+        ]  # fmt: skip
+        connection.execute(insert(Student), students)
+        connection.execute(insert(Course), courses)
+        connection.execute(text("ANALYZE"))
+        connection.commit()
+    database.dispose()
+
+
+def write_file(path: Path, chosen: argparse.Namespace) -> None:
+    """Write distinct pairs of student and course, in random order."""
+    chance = random.Random(chosen.seed)
+    pairs = chance.sample(range(chosen.students * chosen.courses), chosen.rows)
+    days = [(FIRST_DAY + timedelta(days=i)).isoformat() for i in range(60)]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["action", "student", "course", "term", "section", "effective_on"])
+        for pair in pairs:
+            student, course = divmod(pair, chosen.courses)
+            writer.writerow(
+                ["enroll", student_number(student), course_code(course), TERM, "001",
+                 chance.choice(days)]
+            )  # fmt: skip
+
+
+# ── the engines ──────────────────────────────────────────────────────────────────────────
+
+
+class Site(Protocol):
+    """Where databases are made: one that is prepared, and fresh copies of it."""
+
+    @property
+    def prepared(self) -> str:
+        """The URL or path of the prepared database."""
+
+    def copy(self) -> str:
+        """Make a fresh copy; gives its URL or path."""
+
+    def drop(self, database: str) -> None:
+        """Remove a copy."""
+
+
+class SqliteSite:
+    """SQLite files in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.prepared = str(folder / "prepared.db")
+
+    def copy(self) -> str:
+        """Copy the prepared file, and let the disk finish before the clock starts."""
+        path = str(self.folder / "copy.db")
+        shutil.copyfile(self.prepared, path)
+        os.sync()
+        return path
+
+    def drop(self, database: str) -> None:
+        """Remove a copy."""
+        Path(database).unlink()
+
+
+class PostgresSite:
+    """Databases of one server."""
+
+    def __init__(self, server: str) -> None:
+        self.server = server
+        self._admin("CREATE DATABASE bench_prepared")
+        self.prepared = self._url("bench_prepared")
+
+    def copy(self) -> str:
+        """Make a database of the prepared one, with no checkpoint left to do."""
+        self._admin("CREATE DATABASE bench_copy TEMPLATE bench_prepared", "CHECKPOINT")
+        return self._url("bench_copy")
+
+    def drop(self, database: str) -> None:
+        """Remove a copy."""
+        del database
+        self._admin("DROP DATABASE bench_copy WITH (FORCE)")
+
+    def _url(self, name: str) -> str:
+        url = normalize_url(self.server).set(drivername="postgresql", database=name)
+        return url.render_as_string(hide_password=False)
+
+    def _admin(self, *statements: str) -> None:
+        engine = Database(normalize_url(self.server)).engine
+        with engine.connect() as connection:
+            autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
+            for statement in statements:
+                autocommit.execute(text(statement))
+
+
+@contextmanager
+def opened_site(engine: str, folder: Path) -> Iterator[Site]:
+    """Give the site of an engine; PostgreSQL runs as long as it is used."""
+    with ExitStack() as stack:
+        if engine == "sqlite":
+            yield SqliteSite(folder)
+        else:
+            yield PostgresSite(stack.enter_context(running_server()))
+
+
+# ── the two ways to measure ──────────────────────────────────────────────────────────────
+
+
+def run_import(url: str, file: Path, folder: Path) -> Usage:
+    """Run the command as people do."""
+    environment = {"STUDENTCLI_DATABASE_URL": url, "HOME": str(folder)}
+    return measure([sys.executable, "-m", "studentcli", "import", str(file)], environment, folder)
+
+
+def names_of(table: Table, prefix: str = "") -> str:
+    """List the columns of a table."""
+    return ", ".join(prefix + column.name for column in table.columns)
+
+
+TABLES: Final = (
+    cast("Table", StudentCourses.__table__),
+    cast("Table", EnrollmentEvent.__table__),
+)
+
+
+def finished_rows(url: str) -> list[Rows]:
+    """Read what an import wrote, in the file's order and in the driver's own values."""
+    states, events = TABLES
+    in_file_order = (
+        f"SELECT {names_of(states, 's.')} FROM enrollment_events e JOIN student_courses s"
+        " ON s.student_id = e.student_id AND s.course_id = e.course_id ORDER BY e.line"
+    )
+    queries = (in_file_order, f"SELECT {names_of(events)} FROM enrollment_events ORDER BY line")
+    database = Database(normalize_url(url))
+    with database.connect(writes=False) as connection:
+        driver: Any = connection.connection.driver_connection
+        return [driver.execute(query).fetchall() for query in queries]
+
+
+def load_plainly(url: str, rows: Sequence[Rows]) -> float:
+    """Load finished rows in one transaction; gives the seconds."""
+    database = Database(normalize_url(url))
+    begun = time.perf_counter()
+    with database.connect(writes=True) as connection:
+        driver: Any = connection.connection.driver_connection
+        for table, finished in zip(TABLES, rows, strict=True):
+            if database.is_sqlite:
+                marks = ", ".join("?" for _ in table.columns)
+                statement = f"INSERT INTO {table.name} ({names_of(table)}) VALUES ({marks})"
+                driver.executemany(statement, finished)
+            else:
+                statement = f"COPY {table.name} ({names_of(table)}) FROM STDIN"
+                with driver.cursor() as cursor, cursor.copy(statement) as copy:
+                    for row in finished:
+                        copy.write_row(row)
+        connection.commit()
+    return time.perf_counter() - begun
+
+
+# ── the rounds ───────────────────────────────────────────────────────────────────────────
+
+
+def run_rounds(site: Site, file: Path, folder: Path, chosen: argparse.Namespace) -> None:
+    """Measure both, one after the other, and print the figures."""
+    rows: list[Rows] = []
+    ratios, peaks, imports, plains = [], [], [], []
+    for number in range(1, chosen.rounds + 1):
+        copy = site.copy()
+        used = run_import(copy, file, folder)
+        if not rows:
+            print(f"  {used.stderr}")
+            rows = finished_rows(copy)
+            gc.collect()
+            gc.freeze()
+            require_complete(rows, chosen.rows)
+        site.drop(copy)
+        copy = site.copy()
+        plain = load_plainly(copy, rows)
+        site.drop(copy)
+        ratios.append(used.wall / plain)
+        peaks.append(used.peak_mb)
+        imports.append(used.wall)
+        plains.append(plain)
+        print(
+            f"  round {number}: import {used.wall:7.2f} s (its own processor time"
+            f" {used.cpu:.2f} s)   plain load {plain:7.2f} s   ratio {ratios[-1]:.2f}",
+            flush=True,
+        )
+    print(
+        f"  median: import {statistics.median(imports):.2f} s, plain load"
+        f" {statistics.median(plains):.2f} s\n"
+        f"  ratio  {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f}),"
+        f" target at most {RATIO_TARGET}\n"
+        f"  memory {max(peaks):.0f} MB, target below {MEMORY_TARGET} MB"
+    )
+
+
+def require_complete(rows: Sequence[Rows], expected: int) -> None:
+    """Stop when the import did not write one state and one event per row of the file."""
+    counts = [len(finished) for finished in rows]
+    if counts != [expected, expected]:
+        raise SystemExit(f"the import wrote {counts} rows, {expected} each were expected")
+
+
+def run_profile(site: Site, file: Path) -> None:
+    """Run one import in this process and print where the time goes."""
+    import cProfile
+    import pstats
+
+    from studentcli.cli.app import app
+    from studentcli.cli.boundary import run
+
+    copy = site.copy()
+    os.environ["STUDENTCLI_DATABASE_URL"] = copy
+    profile = cProfile.Profile()
+    profile.runcall(run, app, ["import", str(file)])
+    site.drop(copy)
+    pstats.Stats(profile).sort_stats("tottime").print_stats(30)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--engine", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--students", type=int, default=100_000)
+    parser.add_argument("--courses", type=int, default=2_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--profile", action="store_true", help="profile one import instead")
+    chosen = parser.parse_args()
+    if chosen.rows > chosen.students * chosen.courses:
+        parser.error("there are not so many pairs of student and course")
+    return chosen
+
+
+def main() -> None:
+    """Prepare one database and one file, then measure."""
+    chosen = parse_arguments()
+    with tempfile.TemporaryDirectory(prefix="studentcli-bench-") as name:
+        folder = Path(name)
+        file = folder / "enrollments.csv"
+        with opened_site(chosen.engine, folder) as site:
+            print(
+                f"{chosen.engine}: {chosen.rows:,} rows, {chosen.students:,} students,"
+                f" {chosen.courses:,} courses",
+                flush=True,
+            )
+            database = Database(normalize_url(site.prepared))
+            schema.upgrade(database, create=True)
+            fill_catalogue(database, chosen)
+            write_file(file, chosen)
+            if chosen.profile:
+                run_profile(site, file)
+            else:
+                run_rounds(site, file, folder, chosen)
+
+
+if __name__ == "__main__":
+    main()

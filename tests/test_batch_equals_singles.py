@@ -1,0 +1,176 @@
+"""The central promise: a file gives exactly what its requests give one at a time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from studentcli.formats.native import EnrollmentReader
+from studentcli.formats.source import CsvSource
+from studentcli.requests import Decision, Request
+from studentcli.services.checks import check_database, replay_events
+from tests.conftest import ENGINES
+from tests.world import TODAY, World, results
+
+STUDENTS = ("S1", "S2", "S3", "S4", "S5", "S6")
+COURSES = ("A", "B", "C")
+ACTIONS = ("enroll", "enroll", "enroll", "drop", "withdraw", "complete")
+HEADER = "action,student,course,term,effective_on,grade,override,reason,request\n"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A random catalogue and a random file for it."""
+
+    capacities: tuple[tuple[int | None, int, str], ...]
+    inactive: frozenset[str]
+    rows: tuple[str, ...]
+    all_or_none: bool
+    allow_waitlist: bool
+    strict: bool
+
+
+@st.composite
+def row(draw: st.DrawFn) -> str:
+    action = draw(st.sampled_from(ACTIONS))
+    student = draw(st.sampled_from((*STUDENTS, "S9")))
+    course = draw(st.sampled_from((*COURSES, *COURSES, "Z")))
+    days = draw(st.one_of(st.none(), st.integers(-1, 6)))
+    on = "" if days is None else (TODAY - timedelta(days=days)).isoformat()
+    grade = draw(st.sampled_from(("A", "B"))) if action == "complete" else ""
+    override = draw(st.sampled_from(("", "", "", "course-full", "already-withdrawn")))
+    reason = "because" if override else ""
+    request = draw(st.sampled_from(("", "", "r1", "r2")))
+    term = draw(st.sampled_from(("ALL", "")))
+    return f"{action},{student},{course},{term},{on},{grade},{override},{reason},{request}\n"
+
+
+seats = st.tuples(
+    st.one_of(st.none(), st.integers(0, 3)),
+    st.integers(0, 3),
+    st.sampled_from(("open", "open", "open", "closed")),
+)
+cases = st.builds(
+    Case,
+    capacities=st.tuples(seats, seats, seats),
+    inactive=st.frozensets(st.sampled_from(STUDENTS), max_size=2),
+    rows=st.lists(row(), min_size=1, max_size=40).map(tuple),
+    all_or_none=st.booleans(),
+    allow_waitlist=st.sampled_from((True, True, False)),
+    strict=st.booleans(),
+)
+
+
+def fill(world: World, case: Case) -> None:
+    """Make the catalogue; some students become inactive while they wait."""
+    world.clear()
+    world.student(*STUDENTS)
+    for code, (capacity, waitlist, _) in zip(COURSES, case.capacities, strict=True):
+        world.course(code, capacity="-" if capacity is None else capacity, waitlist=waitlist)
+    for student in STUDENTS[:4]:
+        world.submit("enroll", student, "A", "B")
+    for student in case.inactive:
+        world.student(student, status="inactive")
+    for code, (_, _, status) in zip(COURSES, case.capacities, strict=True):
+        world.course(code, status=status)
+
+
+def requests_of(content: str, folder: Any) -> list[Request]:
+    """Read the requests as the batch would, to submit them one at a time."""
+    path = folder / "singles.csv"
+    path.write_text(content)
+    source = CsvSource(str(path))
+    items = [item for part in EnrollmentReader(source).chunks(10_000) for item in part.items]
+    source.close()
+    return [item for item in items if isinstance(item, Request)]
+
+
+@pytest.fixture(params=ENGINES, scope="module")
+def pair(request: pytest.FixtureRequest, new_database: Callable[..., str]) -> Any:
+    """Give two databases on one engine: one for the batch, one for the singles."""
+    worlds = World(new_database(request.param)), World(new_database(request.param))
+    yield worlds
+    for world in worlds:
+        world.database.dispose()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(case=cases, chunk=st.sampled_from((1, 2, 7, 10_000)))
+def test_a_batch_gives_what_its_requests_give_one_at_a_time(
+    pair: tuple[World, World], tmp_path_factory: pytest.TempPathFactory, case: Case, chunk: int
+) -> None:
+    batch, singles = pair
+    content = HEADER + "".join(case.rows)
+    policy: dict[str, Any] = {
+        "all_or_none": case.all_or_none,
+        "allow_waitlist": case.allow_waitlist,
+        "strict": case.strict,
+    }
+    for world in pair:
+        fill(world, case)
+
+    forecast, foretold = batch.import_csv(
+        content, on_error="skip", chunk=chunk, dry_run=True, **policy
+    )
+    foretold = results(foretold)
+    before = batch.enrollments()
+    result, items = batch.import_csv(content, on_error="skip", chunk=chunk, **policy)
+    one_by_one = [
+        singles.submit_request(request, **policy)
+        for request in requests_of(content, tmp_path_factory.getbasetemp())
+    ]
+
+    assert results(items) == results(one_by_one)
+    assert [d.promotions for d in items if isinstance(d, Decision)] == [
+        d.promotions for d in one_by_one
+    ]
+    assert foretold == results(items)
+    assert forecast.totals == result.totals
+    assert batch.enrollments() == singles.enrollments()
+    assert batch.events() == singles.events()
+    assert_sound(batch)
+    if not any(
+        r for d in results(items) for r in d if r[0] not in {"unchanged", "refused", "superseded"}
+    ):
+        assert batch.enrollments() == before
+
+
+def assert_sound(world: World) -> None:
+    """The tables equal the events, nobody is oversold, no seat is idle before the eligible."""
+    with world.database.session(writes=False) as session:
+        assert check_database(session) == []
+        replayed = replay_events(session)
+    assert len(replayed) == len(world.enrollments())
+
+
+def test_feeding_a_dated_file_twice_changes_nothing(world: World) -> None:
+    world.student(*STUDENTS)
+    world.course(*COURSES, capacity=2, waitlist=9)
+    day = date(2026, 9, 1)
+    content = HEADER + "".join(
+        f"{action},{student},{course},ALL,{day + timedelta(days=offset)},{grade},,,\n"
+        for offset, (action, student, course, grade) in enumerate(
+            [
+                ("enroll", "S1", "A", ""),
+                ("enroll", "S2", "A", ""),
+                ("enroll", "S3", "A", ""),
+                ("drop", "S1", "A", ""),
+                ("enroll", "S1", "A", ""),
+                ("withdraw", "S2", "A", ""),
+                ("complete", "S3", "A", "B"),
+            ]
+        )
+    )
+    world.import_csv(content)
+    after, events = world.enrollments(), world.count("enrollment_events")
+
+    again, _ = world.import_csv(content)
+
+    assert dict(again.totals) == {"unchanged": 7}
+    assert again.same_as is not None
+    assert world.enrollments() == after
+    assert world.count("enrollment_events") == events

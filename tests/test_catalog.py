@@ -1,0 +1,106 @@
+"""Students, terms and courses: adding, editing, importing and exporting records."""
+
+from typing import Any
+
+import pytest
+
+from studentcli.records import COURSE, STUDENT, TERM
+from tests.world import World
+
+
+def one(world: World, content: str, **options: Any) -> dict[str, int]:
+    result, _ = world.import_csv(content, **options)
+    return dict(result.totals)
+
+
+def test_importing_reports_created_changed_and_unchanged(world: World) -> None:
+    content = "student,family_name,email\n00731,King,ada@example.org\nS2,Hopper,\n"
+    assert one(world, content) == {"created": 2}
+    assert one(world, content) == {"unchanged": 2}
+    assert one(world, "student,family_name\n00731,Lovelace\n") == {"changed": 1}
+    assert one(world, "student,email\n00731,\n") == {"unchanged": 1}
+    assert one(world, "student,email\n00731,-\n") == {"changed": 1}
+
+
+def test_leading_zeros_stay(world: World) -> None:
+    one(world, "student\n00731\n731\n")
+    assert world.count("students") == 2
+
+
+def test_a_key_that_comes_twice_sees_what_its_first_row_did(world: World) -> None:
+    content = "student,given_name\nS1,Ada\nS2,Grace\nS1,Augusta\nS1,Augusta\n"
+    assert one(world, content) == {"created": 2, "changed": 1, "unchanged": 1}
+
+
+def test_every_bad_row_is_told_and_nothing_is_applied(world: World) -> None:
+    content = "student,status\nS1,active\nS2,gone\n,active\nS3\n"
+    result, items = world.import_csv(content)
+    assert result.aborted
+    assert result.refused == 3
+    assert [getattr(item, "line", None) for item in items[1:]] == [3, 4, 5]
+    assert world.count("students") == 0
+    assert world.count("operations") == 1
+
+
+def test_skipping_applies_the_good_rows(world: World) -> None:
+    result, _ = world.import_csv("student,status\nS1,active\nS2,gone\n", on_error="skip")
+    assert dict(result.totals) == {"created": 1, "refused": 1}
+    assert world.count("students") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "created"),
+    [
+        ("term,name,starts_on,ends_on\n2026FA,Fall,2026-09-01,2026-12-18\n", {"created": 1}),
+        ("term,starts_on,ends_on\n2026FA,2026-12-18,2026-09-01\n", {"refused": 1}),
+        ("term,time_zone\n2026FA,Mars/Base\n", {"refused": 1}),
+        ("term,starts_on\n2026FA,2026-02-30\n", {"refused": 1}),
+        ("term,course,capacity\n,CS101,\n", {"created": 1}),
+        ("term,course,capacity\nNOPE,CS101,3\n", {"refused": 1}),
+        ("course,capacity\nCS101,-\n", {"created": 1}),
+        ("course,capacity\nCS101,-1\n", {"refused": 1}),
+        ("course,capacity\nCS101,1_000\n", {"refused": 1}),
+        ("course,capacity\nCS101,٣\n", {"refused": 1}),
+        ("course,credits\nCS101,1.25\n", {"created": 1}),
+        ("course,credits\nCS101,1.255\n", {"refused": 1}),
+    ],
+)
+def test_a_value_is_read_exactly_or_refused(
+    world: World, content: str, created: dict[str, int]
+) -> None:
+    assert one(world, content) == created
+
+
+def test_adding_what_exists_with_other_values_is_refused_and_the_same_is_not(world: World) -> None:
+    world.save(STUDENT, "add", student="S1", given_name="Ada").require()
+    assert world.save(STUDENT, "add", student="S1", given_name="Ada").outcomes[0].result == (
+        "unchanged"
+    )
+    refusal = world.save(STUDENT, "add", student="S1", given_name="Bob").outcomes[0].refusal
+    assert refusal is not None
+    assert refusal.code == "already-exists"
+
+
+@pytest.mark.parametrize(
+    ("kind", "cells", "code"),
+    [
+        (STUDENT, {"student": "S9"}, "unknown-student"),
+        (TERM, {"term": "2030FA"}, "unknown-term"),
+        (COURSE, {"term": "ALL", "course": "X"}, "unknown-course"),
+    ],
+)
+def test_editing_what_is_not_there_is_refused(
+    world: World, kind: object, cells: dict[str, str], code: str
+) -> None:
+    refusal = world.save(kind, "edit", **cells).outcomes[0].refusal  # type: ignore[arg-type]
+    assert refusal is not None
+    assert refusal.code == code
+
+
+def test_every_edit_is_an_operation_that_says_what_changed(world: World) -> None:
+    from studentcli.services import views
+
+    world.course("CS101", capacity=20)
+    world.course("CS101", capacity=30)
+    rows = world.database.read(lambda session: views.list_catalog_events(session, 2, limit=9))
+    assert [(row["action"], row["changes"]) for row in rows] == [("changed", "capacity: 20 → 30")]

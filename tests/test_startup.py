@@ -1,0 +1,87 @@
+"""What a command loads: help and completion no database library, a pipe no rich."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.world import World
+
+HEAVY = ("sqlalchemy", "alembic", "fastapi", "psycopg", "rich")
+PROBE = """
+import sys
+sys.argv = ["studentcli", *sys.argv[1:]]
+from studentcli.cli import main
+try:
+    main()
+except SystemExit:
+    pass
+heavy = {name.partition(".")[0] for name in sys.modules} & set(HEAVY)
+print("LOADED", *sorted(heavy), file=sys.stderr)
+""".replace("set(HEAVY)", repr(set(HEAVY)))
+
+
+def loaded(*arguments: str, database: str | None = None, **environment: str) -> set[str]:
+    env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **environment}
+    if database:
+        env["STUDENTCLI_DATABASE_URL"] = database
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *arguments], env=env, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    line = next(text for text in done.stderr.splitlines() if text.startswith("LOADED"))
+    return set(line.split()[1:])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--help",), ("--version",), ("enroll", "--help"), ("course", "add", "--help"), ()],
+)
+def test_help_and_version_load_no_heavy_module(arguments: tuple[str, ...]) -> None:
+    assert loaded(*arguments) == set()
+
+
+def test_completion_loads_no_heavy_module() -> None:
+    environment = {
+        "_STUDENTCLI_COMPLETE": "complete_bash",
+        "COMP_WORDS": "studentcli cou",
+        "COMP_CWORD": "1",
+        "_TYPER_COMPLETE_ARGS": "studentcli cou",
+    }
+    assert loaded(**environment) == set()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("courses",),
+        ("courses", "S1"),
+        ("enroll", "S1", "CS101"),
+        ("roster", "CS101"),
+        ("history",),
+        ("student", "list", "--format", "table"),
+    ],
+)
+def test_a_piped_command_on_sqlite_loads_sqlalchemy_alone(
+    sqlite_world: World, arguments: tuple[str, ...]
+) -> None:
+    sqlite_world.student("S1")
+    sqlite_world.course("CS101")
+    assert loaded(*arguments, database=sqlite_world.url) == {"sqlalchemy"}
+
+
+def test_an_import_loads_no_alembic_and_no_rich(sqlite_world: World, tmp_path: Path) -> None:
+    path = tmp_path / "students.csv"
+    path.write_text("student\nS1\n")
+    assert loaded("import", str(path), database=sqlite_world.url) == {"sqlalchemy"}
+
+
+def test_only_db_commands_load_alembic(sqlite_world: World) -> None:
+    assert "alembic" in loaded("db", "status", database=sqlite_world.url)
+
+
+def test_a_postgresql_command_loads_psycopg_and_nothing_else(new_database: object) -> None:
+    url = new_database("postgresql")  # type: ignore[operator]
+    assert loaded("courses", database=url) == {"sqlalchemy", "psycopg"}
