@@ -23,7 +23,7 @@ FORBIDDEN = {
     "requests.py": ("sqlalchemy", "typer", "rich", "studentcli.services", "studentcli.models"),
     "models.py": ("typer", "rich", "studentcli.services", "studentcli.database"),
     "errors.py": ("sqlalchemy", "typer", "rich", "studentcli"),
-    "render.py": ("sqlalchemy", "typer", "studentcli.services", "studentcli.cli",
+    "render": ("sqlalchemy", "typer", "studentcli.services", "studentcli.cli",
                   "studentcli.database"),
     "database.py": ("alembic", "typer", "rich", "studentcli.cli", "studentcli.services"),
     "settings.py": ("sqlalchemy", "typer", "rich", "studentcli.services", "studentcli.cli"),

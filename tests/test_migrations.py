@@ -13,7 +13,6 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -21,36 +20,28 @@ from alembic.config import Config
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, Connection, Text, inspect, text
+from sqlalchemy import Column, Connection, Text, text
 
 from studentcli import errors, schema
-from studentcli.database import REVISION, Database, init_database, normalize_url
+from studentcli.database import REVISION, Database, init_database
 from studentcli.models import Base
 from tests.conftest import Run
+from tests.tables import (
+    PLAIN_COURSES,
+    PLAIN_STUDENTS,
+    Rows,
+    copies_of,
+    execute,
+    old_columns,
+    open_database,
+    plain_rows,
+    rows_of,
+    shape_of,
+)
 from tests.world import World
 
 CHECKOUT = Path(__file__).parent.parent
-Rows = dict[str, list[tuple[Any, ...]]]
 NewDatabase = Callable[..., str]
-
-PLAIN_STUDENTS = [
-    (1, "Ada King", "ada@example.org"),
-    (2, "O'Brien; DROP TABLE students; --", None),
-    (7, "", ""),
-    (1000, "نگار\u200cجان 李 José", "x"),
-    (2**40, " spaces  kept ", None),
-]
-PLAIN_COURSES = [(1, "Calculus"), (3, ""), (2**40, "50% \\ of :everything")]
-
-
-def plain_rows(connection: Connection) -> None:
-    """Fill a database of revision 1."""
-    for row in PLAIN_STUDENTS:
-        named = dict(zip(("id", "name", "email"), row, strict=True))
-        connection.execute(text("INSERT INTO students VALUES (:id, :name, :email)"), named)
-    for number, title in PLAIN_COURSES:
-        named = {"id": number, "title": title}
-        connection.execute(text("INSERT INTO courses VALUES (:id, :title)"), named)
 
 
 def nothing(connection: Connection) -> None:
@@ -70,14 +61,6 @@ def revisions() -> list[tuple[str, str]]:
     return [(str(script.down_revision or "base"), script.revision) for script in scripts][::-1]
 
 
-def open_database(url: str, *, wait: float = 30.0) -> Database:
-    """Open a database; an empty file for a SQLite one that is not there."""
-    database = Database(normalize_url(url), wait=wait)
-    if database.is_sqlite:
-        Path(str(database.url.database)).touch(0o600)
-    return database
-
-
 @pytest.fixture
 def plain(engine: str, new_database: NewDatabase) -> Iterator[Database]:
     """Give a filled database of revision 1 on each engine."""
@@ -87,59 +70,6 @@ def plain(engine: str, new_database: NewDatabase) -> Iterator[Database]:
         plain_rows(connection)
     yield database
     database.dispose()
-
-
-def rows_of(database: Database) -> Rows:
-    """Read every row of every table, in the order of its columns."""
-    with database.connect(writes=False) as connection:
-        tables = set(inspect(connection).get_table_names())
-        return {
-            table: sorted(
-                map(tuple, connection.execute(text(f'SELECT * FROM "{table}"'))), key=repr
-            )
-            for table in tables
-        }
-
-
-def shape_of(database: Database) -> dict[str, Any]:
-    """Describe every table: columns, defaults, keys, checks, indexes, with their names."""
-    with database.connect(writes=False) as connection:
-        inspector = inspect(connection)
-        return {
-            table: {
-                "columns": [
-                    (column["name"], str(column["type"]), column["nullable"], column["default"],
-                     column.get("identity"))
-                    for column in sorted(
-                        inspector.get_columns(table), key=lambda column: column["name"]
-                    )
-                ],
-                "key": inspector.get_pk_constraint(table),
-                "foreign": sorted(map(repr, inspector.get_foreign_keys(table))),
-                "unique": sorted(map(repr, inspector.get_unique_constraints(table))),
-                "checks": sorted(map(repr, inspector.get_check_constraints(table))),
-                "indexes": sorted(
-                    (index["name"], index["column_names"], bool(index["unique"]),
-                     {name: str(value) for name, value in index["dialect_options"].items()})
-                    for index in inspector.get_indexes(table)
-                ),
-            }
-            for table in inspector.get_table_names()
-        }  # fmt: skip
-
-
-def old_columns(database: Database) -> Rows:
-    """Read the columns of revision 1."""
-    with database.connect(writes=False) as connection:
-        students = connection.execute(text("SELECT id, name, email FROM students ORDER BY id"))
-        courses = connection.execute(text("SELECT id, title FROM courses ORDER BY id"))
-        return {"students": [*map(tuple, students)], "courses": [*map(tuple, courses)]}
-
-
-def execute(database: Database, *statements: str) -> None:
-    with database.engine.begin() as connection:
-        for statement in statements:
-            connection.execute(text(statement))
 
 
 # ── up and down ──────────────────────────────────────────────────────────────────────────
@@ -437,13 +367,6 @@ def test_a_view_that_somebody_made_survives_the_upgrade(plain: Database) -> None
 
 
 # ── the copy that comes first ────────────────────────────────────────────────────────────
-
-
-def copies_of(database: Database) -> list[Path]:
-    if not database.is_sqlite:
-        return []
-    path = Path(str(database.url.database))
-    return sorted(path.parent.glob(f"{path.name}.*.backup"))
 
 
 def test_a_sqlite_file_is_copied_before_it_is_upgraded(new_database: NewDatabase) -> None:

@@ -54,10 +54,8 @@ def _move_sequences() -> None:
     """Let new ids go on behind those that were given by hand, as SQLite does by itself."""
     for table in ("students", "courses"):
         sequence = f"pg_get_serial_sequence('{table}', 'id')"
-        op.execute(
-            f"SELECT setval({sequence},"
-            f" greatest(nextval({sequence}), (SELECT coalesce(max(id), 0) + 1 FROM {table})), false)"
-        )
+        behind = f"(SELECT coalesce(max(id), 0) + 1 FROM {table})"
+        op.execute(f"SELECT setval({sequence}, greatest(nextval({sequence}), {behind}), false)")
 
 
 def _create_terms() -> None:

@@ -17,7 +17,7 @@ CourseArgument = Annotated[str, typer.Argument(metavar="COURSE", show_default=Fa
 ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why.")]
 
 STUDENT_COLUMNS = (
-    Column("student", "Student"),
+    Column("student", "Student", "key"),
     Column("given_name", "Given name"),
     Column("family_name", "Family name"),
     Column("email", "E-mail"),
@@ -25,7 +25,7 @@ STUDENT_COLUMNS = (
     Column("max_credits", "Max credits", "hours"),
 )
 TERM_COLUMNS = (
-    Column("term", "Term"),
+    Column("term", "Term", "key"),
     Column("name", "Name"),
     Column("starts_on", "Starts", "date"),
     Column("ends_on", "Ends", "date"),
@@ -42,7 +42,7 @@ TERM_DATA = (
     Column("courses", "Courses"),
 )
 COURSE_DATA = (
-    Column("ref", "Course"),
+    Column("ref", "Course", "key"),
     Column("title", "Title"),
     Column("credits", "Credits"),
     Column("seats", "Seats taken"),

@@ -1,6 +1,6 @@
 """history: who did what, when, through which door, and what came of it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,7 +13,7 @@ PANEL = "Look up"
 
 OPERATION_COLUMNS = (
     Column("operation", "No.", "number"),
-    Column("started_at", "When"),
+    Column("started_at", "When (UTC)", "time"),
     Column("kind", "What"),
     Column("actor", "Who"),
     Column("channel", "Through"),
@@ -24,10 +24,10 @@ OPERATION_COLUMNS = (
 )
 EVENT_COLUMNS = (
     Column("operation", "No.", "number"),
-    Column("recorded_at", "When"),
+    Column("recorded_at", "When (UTC)", "time"),
     Column("actor", "Who"),
-    Column("student", "Student"),
-    Column("course", "Course"),
+    Column("student", "Student", "key"),
+    Column("course", "Course", "key"),
     Column("action", "Action"),
     Column("from_status", "From", "status"),
     Column("to_status", "To", "status"),
@@ -37,9 +37,18 @@ EVENT_COLUMNS = (
     Column("line", "Line", "number"),
     Column("detail", "Detail"),
 )
+EVENT_TABLE = (
+    Column("operation", "No.", "number"),
+    Column("effective_on", "Effective", "date"),
+    Column("student", "Student", "key"),
+    Column("course", "Course", "key"),
+    Column("action", "Action"),
+    Column("change", "Change"),
+    Column("actor", "Who"),
+)
 CATALOG_COLUMNS = (
     Column("operation", "No.", "number"),
-    Column("recorded_at", "When"),
+    Column("recorded_at", "When (UTC)", "time"),
     Column("kind", "Kind"),
     Column("record_id", "Id", "number"),
     Column("action", "Action"),
@@ -79,14 +88,14 @@ def add_to(app: typer.Typer) -> None:
             raise errors.UnknownOperation(f"there is no operation {operation}")
         if operation is None and student is None and course is None and cli.term is None:
             rows = cli.database.read(lambda s: views.list_operations(s, limit=limit))
-            listing(rows, OPERATION_COLUMNS, cli.fmt)
+            listing(rows, _filled(rows, OPERATION_COLUMNS, cli.fmt), cli.fmt)
             return
         if operation is not None:
             edits = cli.database.read(
                 lambda s: views.list_catalog_events(s, operation, limit=limit)
             )
             if edits:
-                listing(edits, CATALOG_COLUMNS, cli.fmt)
+                listing(edits, _filled(edits, CATALOG_COLUMNS, cli.fmt), cli.fmt)
                 return
         rows = cli.database.read(
             lambda s: views.list_events(
@@ -99,14 +108,26 @@ def add_to(app: typer.Typer) -> None:
                 limit=limit,
             )
         )
-        listing(rows, _filled(rows) if cli.fmt == "table" else EVENT_COLUMNS, cli.fmt)
+        for row in rows:
+            row["change"] = _change(row)
+        columns = EVENT_TABLE if cli.fmt == "table" else EVENT_COLUMNS
+        listing(rows, _filled(rows, columns, cli.fmt), cli.fmt)
 
 
-def _filled(rows: list[dict[str, object]]) -> list[Column]:
-    """Leave out the columns in which no row says anything: a terminal is narrow."""
-    always = {"operation", "student", "course", "action"}
+def _change(row: dict[str, Any]) -> str:
+    """Say in one cell what an event changed, or which rule refused it."""
+    if row["code"]:
+        verb = "passed over" if row["action"] == "pass-over" else "refused"
+        return f"{verb}: {row['code']}"
+    grade = f" ({row['grade']})" if row["grade"] else ""
+    before = f"{row['from_status']} → " if row["from_status"] else ""
+    return f"{before}{row['to_status']}{grade}"
+
+
+def _filled(rows: list[dict[str, Any]], columns: tuple[Column, ...], fmt: str) -> list[Column]:
+    """Leave out of a table what no row says: a terminal is narrow. Data keeps every column."""
     return [
         column
-        for column in EVENT_COLUMNS
-        if column.name in always or any(row[column.name] is not None for row in rows)
+        for column in columns
+        if fmt != "table" or any(row[column.name] is not None for row in rows)
     ]

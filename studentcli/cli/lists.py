@@ -12,7 +12,7 @@ from studentcli.render import Column, Seats, listing
 PANEL = "Look up"
 
 OFFERING_COLUMNS = (
-    Column("ref", "Course"),
+    Column("ref", "Course", "key"),
     Column("title", "Title"),
     Column("credits", "Credits", "hours"),
     Column("seats", "Seats", "seats"),
@@ -25,7 +25,7 @@ OFFERING_DATA = (
     Column("waiting", ""), Column("waitlist", ""), Column("status", ""),
 )  # fmt: skip
 STUDENT_COLUMNS = (
-    Column("course", "Course"),
+    Column("course", "Course", "key"),
     Column("title", "Title"),
     Column("credits", "Credits", "hours"),
     Column("status", "Status", "status"),
@@ -37,7 +37,7 @@ STUDENT_DATA = (
     Column("position", ""), Column("grade", ""), Column("enrolled_on", ""), Column("since", ""),
 )  # fmt: skip
 ROSTER_COLUMNS = (
-    Column("student", "Student"),
+    Column("student", "Student", "key"),
     Column("name", "Name"),
     Column("status", "Status", "status"),
     Column("grade", "Grade"),

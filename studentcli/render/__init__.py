@@ -1,0 +1,36 @@
+"""What the terminal and the pipe get to see. rich is loaded only for a terminal.
+
+stdout is data, stderr is everything else. Text from the database is data: `safe_text` makes its
+control characters visible before a terminal sees them, and markup is never interpreted in it.
+"""
+
+from studentcli.render.decisions import (
+    DECISION_COLUMNS,
+    decisions,
+    outcome_row,
+    promotion_row,
+    promotion_sentence,
+)
+from studentcli.render.listings import Column, listing, record
+from studentcli.render.messages import error, note, refused
+from studentcli.render.text import Seats, display_width, is_terminal, jsonable, plain, safe_text
+
+__all__ = [
+    "DECISION_COLUMNS",
+    "Column",
+    "Seats",
+    "decisions",
+    "display_width",
+    "error",
+    "is_terminal",
+    "jsonable",
+    "listing",
+    "note",
+    "outcome_row",
+    "plain",
+    "promotion_row",
+    "promotion_sentence",
+    "record",
+    "refused",
+    "safe_text",
+]

@@ -1,0 +1,109 @@
+"""Tables on a terminal, drawn by rich: the only module that loads it for data."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import IO, Any, Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from studentcli.render.listings import Column, Kind
+from studentcli.render.text import Seats, plain, safe_text
+
+STATUS_STYLE: Final = {
+    "enrolled": "green",
+    "completed": "blue",
+    "waitlisted": "yellow",
+    "dropped": "dim",
+    "withdrawn": "magenta",
+    "open": "green",
+    "closed": "yellow",
+    "cancelled": "red",
+    "active": "green",
+    "inactive": "dim",
+    "refused": "red",
+    "aborted": "red",
+    "done": "green",
+}
+
+
+UNBROKEN: Final = frozenset({"key", "number", "hours", "date", "time", "status", "seats"})
+BAR: Final = 8
+GAP: Final = 3
+"""Columns between two columns."""
+BROKEN_TO: Final = 10
+"""How narrow a column that may be broken can become before a table is no longer readable."""
+
+
+def draw(
+    rows: list[Mapping[str, Any]],
+    columns: Sequence[Column],
+    title: str | None,
+    footer: str | None,
+    out: IO[str],
+) -> None:
+    """Draw a table; on a terminal too narrow for it, one block a row. Nothing is ever cut."""
+    console = Console(file=out, highlight=False, markup=False, emoji=False)
+    if title:
+        console.print(Text(safe_text(title), style="bold"))
+    if _least_width(rows, columns) <= console.width:
+        _draw_table(console, rows, columns)
+    else:
+        for row in rows:
+            for column in columns:
+                console.print(Text(f"{column.heading}: "), _cell(row.get(column.name), column.kind))
+            console.print()
+    if footer:
+        console.print(Text(safe_text(footer), style="dim"))
+
+
+def _least_width(rows: list[Mapping[str, Any]], columns: Sequence[Column]) -> int:
+    """Compute the width below which a key, a date or a number would have to be broken."""
+    total = GAP * (len(columns) - 1)
+    for column in columns:
+        cells = [len(column.heading)]
+        cells += [_cell(row.get(column.name), column.kind).cell_len for row in rows]
+        widest = max(cells)
+        total += widest if column.kind in UNBROKEN else min(widest, BROKEN_TO)
+    return total
+
+
+def _draw_table(console: Console, rows: list[Mapping[str, Any]], columns: Sequence[Column]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(
+            Text(column.heading),
+            justify="right" if column.kind in {"number", "hours"} else "left",
+            no_wrap=column.kind in UNBROKEN,
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*(_cell(row.get(c.name), c.kind) for c in columns))
+    if rows:
+        console.print(table)
+
+
+def _cell(value: Any, kind: Kind) -> Text:
+    if isinstance(value, Seats):
+        return _seats(value)
+    if isinstance(value, datetime):
+        return Text(value.strftime("%Y-%m-%d %H:%M"))
+    text = safe_text(plain(value))
+    style = STATUS_STYLE.get(text.partition(",")[0], "") if kind == "status" else ""
+    return Text(text, style=style)
+
+
+def _seats(seats: Seats) -> Text:
+    if seats.capacity is None:
+        return Text(f"{seats.taken} (no limit)")
+    full = seats.taken >= seats.capacity
+    style = "red" if full else "yellow" if seats.taken >= 0.9 * seats.capacity else "green"
+    shown = Text(f"{seats!s:>7}")
+    share = 1.0 if not seats.capacity else min(1.0, seats.taken / seats.capacity)
+    filled = round(share * BAR)
+    shown.append(" ")
+    shown.append("█" * filled, style=style)
+    shown.append("░" * (BAR - filled), style="dim")
+    return shown
