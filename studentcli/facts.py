@@ -48,7 +48,7 @@ class EnrollmentFact:
     changed_on: date
     place: int | None = None
     grade: str | None = None
-    recorded: set[tuple[str, date, str | None]] = field(default_factory=set)
+    recorded: frozenset[tuple[str, date, str | None]] = frozenset()
     in_table: bool = True
 
 
@@ -150,7 +150,7 @@ class Facts:
             course.last_place += 1
             place = course.last_place
         after = _after(before, step, place)
-        self._put(key, course, after)
+        self._put(key, course, before, after)
         self.changed[key] = after
         self.events.append(
             Event(
@@ -169,12 +169,22 @@ class Facts:
         )
         return after
 
-    def _put(self, key: Key, course: CourseFact, after: EnrollmentFact | None) -> None:
-        """Make `after` the state of `key`, and keep the course's seats and queue in step."""
+    def _put(
+        self,
+        key: Key,
+        course: CourseFact,
+        before: EnrollmentFact | None,
+        after: EnrollmentFact | None,
+    ) -> None:
+        """Put `after` into the place of `before`, and keep the course's seats and queue in step."""
         student_id = key[0]
-        before = course.queue.pop(student_id, None) or self.enrollments.pop(key, None)
-        if before is not None and before.status in SEATED_STATUSES:
-            course.taken -= 1
+        if before is not None:
+            if before.status in SEATED_STATUSES:
+                course.taken -= 1
+            if before.status == "waitlisted":
+                del course.queue[student_id]
+            else:
+                del self.enrollments[key]
         if after is None:
             return
         if after.status in SEATED_STATUSES:
@@ -193,7 +203,7 @@ class Facts:
         """Take back every move since `begin_journal` gave `mark`."""
         for key, before, was_changed, last_place in reversed(self.journal or []):
             course = self.courses[key[1]]
-            self._put(key, course, before)
+            self._put(key, course, self.enrollment(key[0], course), before)
             course.queue = dict(sorted(course.queue.items(), key=lambda item: item[1].place or 0))
             course.last_place = last_place
             del self.changed[key]
@@ -207,9 +217,9 @@ def _after(before: EnrollmentFact | None, step: Move, place: int | None) -> Enro
     """Derive the state that a step leads to; the one before stays as it is."""
     by_system = step.action == "promote"
     is_add = step.action == "enroll"
-    recorded = set(before.recorded) if before is not None else set()
+    recorded = before.recorded if before is not None else frozenset()
     if not by_system:
-        recorded.add((step.action, step.on, step.grade))
+        recorded |= {(step.action, step.on, step.grade)}
     return EnrollmentFact(
         status=step.to_status,
         enrolled_on=step.on if is_add or before is None else before.enrolled_on,

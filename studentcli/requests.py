@@ -79,6 +79,27 @@ class Request:
     changes: list[Change]
 
 
+@dataclass
+class Wanted:
+    """Everything that requests name: collected before the first lock.
+
+    `changes` holds one change per distinct (is it an add, course): enough to find the courses.
+    """
+
+    students: set[str] = field(default_factory=set)
+    student_ids: set[int] = field(default_factory=set)
+    changes: dict[tuple[bool, CourseWord | int], Change] = field(default_factory=dict)
+
+    def add(self, request: Request) -> None:
+        """Take a request in."""
+        if isinstance(request.student, int):
+            self.student_ids.add(request.student)
+        else:
+            self.students.add(request.student)
+        for change in request.changes:
+            self.changes.setdefault((change.action == "enroll", change.course), change)
+
+
 @dataclass(slots=True, frozen=True)
 class Refusal:
     """Why a change is not made.

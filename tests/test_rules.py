@@ -39,7 +39,7 @@ def state(status: str, **fields: Any) -> EnrollmentFact:
 def facts_with(where: CourseFact, enrollment: EnrollmentFact | None = None) -> Facts:
     facts = Facts(students={1: ADA}, courses={where.course_id: where})
     if enrollment is not None:
-        facts._put((1, where.course_id), where, enrollment)
+        facts._put((1, where.course_id), where, None, enrollment)
     return facts
 
 
@@ -221,7 +221,7 @@ def test_nobody_is_promoted_after_the_enroll_window(days: int, promoted: int) ->
 def test_dropping_frees_the_seat_for_the_queue_in_the_same_request() -> None:
     where, facts = queue_of("active")
     facts.students[1] = ADA
-    facts._put((1, 7), where, state("enrolled"))
+    facts._put((1, 7), where, None, state("enrolled"))
     decision = judge(facts, change("drop"))
     assert [promotion.student for promotion in decision.promotions] == ["Q10"]
     assert where.taken == 1
@@ -264,7 +264,7 @@ def test_a_dated_change_on_or_after_the_last_one_is_applied(days: int) -> None:
 
 
 def test_a_dated_change_that_was_recorded_is_unchanged_though_the_state_moved_on() -> None:
-    recorded = {("enroll", TODAY - timedelta(days=40), None)}
+    recorded = frozenset({("enroll", TODAY - timedelta(days=40), None)})
     facts = facts_with(course(), state("withdrawn", recorded=recorded))
     assert judge(facts, dated("enroll", 40)).outcomes[0].result == "unchanged"
     assert judge(facts, dated("enroll", 41)).outcomes[0].result == "superseded"
@@ -279,7 +279,7 @@ def test_a_drop_dated_before_a_promotion_is_applied() -> None:
 
 
 def test_an_undated_change_is_compared_with_the_state_alone() -> None:
-    recorded = {("enroll", TODAY, None), ("drop", TODAY, None)}
+    recorded = frozenset({("enroll", TODAY, None), ("drop", TODAY, None)})
     facts = facts_with(course(), state("dropped", recorded=recorded, changed_on=TODAY))
     assert judge(facts, change("enroll")).outcomes[0].result == "enrolled"
 
@@ -290,7 +290,7 @@ def test_an_undated_change_is_compared_with_the_state_alone() -> None:
 def test_an_all_or_none_request_leaves_everything_as_it_was_when_one_change_is_refused() -> None:
     where, facts = queue_of("active", capacity=1)
     facts.students[1] = ADA
-    facts._put((1, 7), where, state("enrolled"))
+    facts._put((1, 7), where, None, state("enrolled"))
     before = (where.taken, dict(where.queue), where.last_place)
     decision = judge(facts, change("drop"), change("complete", grade="A"), all_or_none=True)
     codes = [outcome.refusals[0].code for outcome in decision.outcomes]

@@ -108,7 +108,7 @@ class World:
         reader: Any
         if kind == "enrollments":
             reader = EnrollmentReader(source)
-            wanted, _ = batches.collect_wanted(reader, chosen.chunk)
+            wanted, _ = reader.wanted()
 
             def open_unit(session: Any) -> batches.BatchUnit:
                 return batches.EnrollmentUnit(session, wanted, act, chosen)

@@ -91,7 +91,7 @@ def _run_import(
     reader: Any
     if kind == "enrollments":
         reader = EnrollmentReader(source)
-        wanted, total = batches.collect_wanted(reader, options.chunk)
+        wanted, total = reader.wanted()
 
         def open_unit(session: Any) -> batches.BatchUnit:
             return batches.EnrollmentUnit(session, wanted, act, options)

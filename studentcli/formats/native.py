@@ -5,15 +5,17 @@ term alone = terms. Columns that begin with `_` are passed over.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from operator import itemgetter
 from typing import Any, Final, cast
 
 from studentcli import errors, values
 from studentcli.formats.source import CsvSource, Row
 from studentcli.records import COURSE, STUDENT, TERM, RecordKind, RecordRow, read_row
 from studentcli.render import plain
-from studentcli.requests import ACTIONS, Action, Change, CourseWord, Refusal, Request
+from studentcli.requests import ACTIONS, Action, Change, CourseWord, Refusal, Request, Wanted
 from studentcli.rules import OVERRIDABLE
 
 ENROLLMENT_COLUMNS: Final = (
@@ -31,6 +33,7 @@ class Unreadable:
 
 
 Item = Request | Unreadable
+_ACTION: Final = values.one_of(*ACTIONS)
 
 
 @dataclass
@@ -79,7 +82,9 @@ class EnrollmentReader:
         self.source = source
         places = {name: index for index, name in enumerate(source.header)}
         self._width = len(source.header)
-        self._at = [places.get(name) for name in ENROLLMENT_COLUMNS]
+        self._without_action = "action" not in places
+        # A column that the file does not have is read from an empty cell behind the last one.
+        self._pick = itemgetter(*(places.get(name, self._width) for name in ENROLLMENT_COLUMNS))
         self._words: dict[tuple[str, str, str], CourseWord] = {}
         self._numbers: dict[str, str] = {}
         self._dates: dict[str, date | None] = {"": None}
@@ -117,27 +122,59 @@ class EnrollmentReader:
         if chunk.items:
             yield chunk
 
+    def wanted(self) -> tuple[Wanted, int]:
+        """Read the file for what it names: the first pass, before any lock.
+
+        Returns:
+            What is named, and the number of rows.
+        """
+        rows = 0
+        students: set[str] = set()
+        courses: dict[tuple[bool, str, str, str], None] = {}
+        for _, cells in self.source.rows():
+            rows += 1
+            if len(cells) == self._width:
+                action, student, course, term, section, *_rest = self._pick((*cells, ""))
+                students.add(student)
+                courses[
+                    self._without_action or action.strip() == "enroll", course, term, section
+                ] = None
+        wanted = Wanted()
+        for cell in students:
+            with suppress(errors.BadValue):
+                wanted.students.add(self._number(cell))
+        for is_add, *place in courses:
+            with suppress(errors.BadValue):
+                change = Change("enroll" if is_add else "drop", self._word(*place))
+                wanted.changes[is_add, change.course] = change
+        return wanted, rows
+
     def _read(self, line: int, cells: list[str]) -> tuple[str, Change, str]:
+        """Read a row; cells that were met before are looked up, not read again."""
         _require_width(cells, self._width)
-        action, student, course, term, section, on, grade, override, reason, request = [
-            "" if index is None else cells[index].strip() for index in self._at
-        ]
-        if self._at[0] is None:
-            action = "enroll"
-        elif action not in ACTIONS:
-            raise errors.BadValue(f"action: {action!r} is none of {', '.join(ACTIONS)}")
-        number = self._numbers.get(student)
-        if number is None:
-            number = self._numbers[student] = _cell("student", values.identifier, student)
-        word = self._words.get((course, term, section))
-        if word is None:
-            word = self._words[course, term, section] = _word(course, term, section)
+        action, student, course, term, section, on, grade, override, reason, request = self._pick(
+            (*cells, "")
+        )
+        if action not in ACTIONS:
+            action = "enroll" if self._without_action else _cell("action", _ACTION, action)
+        number = self._numbers.get(student) or self._number(student)
+        word = self._words.get((course, term, section)) or self._word(course, term, section)
         if on not in self._dates:
-            self._dates[on] = _cell("effective_on", values.iso_date, on)
+            self._dates[on] = _cell("effective_on", values.iso_date, on) if on.strip() else None
         change = Change(cast("Action", action), word, self._dates[on], line=line)
         if grade or override or reason:
-            _read_extras(change, grade, override, reason)
-        return number, change, request
+            _read_extras(change, grade.strip(), override.strip(), reason.strip())
+        return number, change, request.strip() if request else ""
+
+    def _number(self, cell: str) -> str:
+        number: str = _cell("student", values.identifier, cell)
+        self._numbers[cell] = number
+        return number
+
+    def _word(self, course: str, term: str, section: str) -> CourseWord:
+        word = _word(course.strip(), term.strip(), section.strip())
+        self._words[course, term, section] = word
+        return word
 
 
 def _require_width(cells: list[str], width: int) -> None:

@@ -40,5 +40,5 @@ def admission_refusals(
     student: StudentFact, course: CourseFact, overrides: frozenset[str] = frozenset()
 ) -> tuple[Refusal, ...]:
     """Judge every rule of admission, not only the first that fails."""
-    found = [rule(student, course) for rule in ADMISSION]
-    return tuple(refusal for refusal in found if refusal and refusal.code not in overrides)
+    found = [refusal for rule in ADMISSION if (refusal := rule(student, course)) is not None]
+    return tuple(refusal for refusal in found if refusal.code not in overrides) if found else ()

@@ -9,9 +9,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from studentcli.models import Course, StudentCourses, Term
-from studentcli.requests import Change, CourseWord, Decision, Policy, Promotion, Request
+from studentcli.requests import Change, CourseWord, Decision, Policy, Promotion, Request, Wanted
 from studentcli.rules import run_queue
-from studentcli.services.loading import Deciding, Wanted
+from studentcli.services.loading import Deciding
 from studentcli.services.operations import Act, Recorder, count_outcomes
 from studentcli.services.resolve import suggest_course, suggest_student
 from studentcli.services.writer import write_facts

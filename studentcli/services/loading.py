@@ -5,7 +5,6 @@ a million rows take the same path; only the sets differ.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import date
 
 from sqlalchemy import ColumnElement, func, or_, select, text
@@ -14,7 +13,15 @@ from sqlalchemy.orm import Session
 from studentcli.database import listed_in
 from studentcli.facts import CourseFact, EnrollmentFact, Facts, Key, StudentFact
 from studentcli.models import Course, EnrollmentEvent, Student, StudentCourses
-from studentcli.requests import Change, CourseWord, Decision, Policy, Refusal, Request
+from studentcli.requests import (
+    Change,
+    CourseWord,
+    Decision,
+    Policy,
+    Refusal,
+    Request,
+    Wanted,
+)
 from studentcli.rules import decide
 from studentcli.services.resolve import (
     CourseIndex,
@@ -24,27 +31,6 @@ from studentcli.services.resolve import (
     possible_codes,
 )
 from studentcli.vocabulary import SEATED_STATUSES
-
-
-@dataclass
-class Wanted:
-    """Everything that requests name: collected before the first lock.
-
-    `changes` holds one change per distinct (is it an add, course): enough to find the courses.
-    """
-
-    students: set[str] = field(default_factory=set)
-    student_ids: set[int] = field(default_factory=set)
-    changes: dict[tuple[bool, CourseWord | int], Change] = field(default_factory=dict)
-
-    def add(self, request: Request) -> None:
-        """Take a request in."""
-        if isinstance(request.student, int):
-            self.student_ids.add(request.student)
-        else:
-            self.students.add(request.student)
-        for change in request.changes:
-            self.changes.setdefault((change.action == "enroll", change.course), change)
 
 
 class Deciding:
@@ -269,7 +255,7 @@ class Deciding:
             key = (student_id, course_id)
             enrollment = self.facts.enrollment(student_id, self.facts.courses[course_id])
             if enrollment is not None:
-                enrollment.recorded.add((action, on, grade))
+                enrollment.recorded |= {(action, on, grade)}
                 latest[key] = max(on, latest.get(key, on))
         for key, on in latest.items():
             enrollment = self.facts.enrollment(key[0], self.facts.courses[key[1]])

@@ -88,6 +88,7 @@ class CourseIndex:
         self.default_term = default_term
         self.by_id: dict[int, CourseFact] = {}
         self._by_code: dict[str, list[CourseFact]] = {}
+        self._one: dict[CourseWord, CourseFact | Refusal] = {}
         self._found: dict[CourseWord, tuple[str | Refusal, list[CourseFact]]] = {}
         for course in courses:
             self.by_id[course.course_id] = course
@@ -114,6 +115,12 @@ class CourseIndex:
 
     def find(self, word: CourseWord) -> CourseFact | Refusal:
         """Find the course of a word in the term it names, else in the operation's term."""
+        found = self._one.get(word)
+        if found is None:
+            found = self._one[word] = self._find(word)
+        return found
+
+    def _find(self, word: CourseWord) -> CourseFact | Refusal:
         term, found = self._candidates(word)
         if isinstance(term, Refusal):
             return term

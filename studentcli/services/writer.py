@@ -6,6 +6,7 @@ ways write the same.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final, cast
 
 from sqlalchemy import Table, bindparam, insert, text
@@ -41,7 +42,7 @@ def write_facts(session: Session, facts: Facts, operation_id: int, recorded_at: 
     """
     new: list[tuple[Any, ...]] = []
     moved: list[tuple[Any, ...]] = []
-    for (student_id, course_id), state in sorted(facts.changed.items()):
+    for (student_id, course_id), state in sorted(facts.changed.items(), key=itemgetter(0)):
         row = (
             student_id, course_id, state.status, state.enrolled_on, state.status_since,
             state.place, state.grade,
@@ -90,22 +91,19 @@ def _execute_many(
     marks = ", ".join("?" for _ in columns)
     driver: Any = connection.connection.driver_connection
     dialect = connection.dialect
-    processors = [
-        (index, processor)
+    processors: list[tuple[int, Any, dict[Any, Any]]] = [
+        (index, processor, {None: None})
         for index, name in enumerate(columns)
         if (processor := table.c[name].type.dialect_impl(dialect).bind_processor(dialect))
     ]
-    cache: dict[Any, Any] = {}
 
     def stored(row: tuple[Any, ...]) -> list[Any]:
         values = list(row)
-        for index, processor in processors:
+        for index, processor, known in processors:  # dates repeat: each is converted once
             value = values[index]
-            if value is not None:
-                key = (index, value)
-                if key not in cache:
-                    cache[key] = processor(value)
-                values[index] = cache[key]
+            if value not in known:
+                known[value] = processor(value)
+            values[index] = known[value]
         return values
 
     driver.executemany(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", map(stored, rows))
