@@ -48,7 +48,7 @@ class EnrollmentFact:
     changed_on: date
     place: int | None = None
     grade: str | None = None
-    recorded: frozenset[tuple[str, date, str | None]] = frozenset()
+    recorded: tuple[tuple[str, date, str | None], ...] = ()
     in_table: bool = True
 
 
@@ -217,9 +217,9 @@ def _after(before: EnrollmentFact | None, step: Move, place: int | None) -> Enro
     """Derive the state that a step leads to; the one before stays as it is."""
     by_system = step.action == "promote"
     is_add = step.action == "enroll"
-    recorded = before.recorded if before is not None else frozenset()
+    recorded = before.recorded if before is not None else ()
     if not by_system:
-        recorded |= {(step.action, step.on, step.grade)}
+        recorded = (*recorded, (step.action, step.on, step.grade))
     return EnrollmentFact(
         status=step.to_status,
         enrolled_on=step.on if is_add or before is None else before.enrolled_on,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from studentcli import errors
@@ -22,8 +22,7 @@ OUTCOMES: Final = (
 )
 
 
-@dataclass(slots=True, frozen=True)
-class CourseWord:
+class CourseWord(NamedTuple):
     """A course as somebody wrote it; the services find out which one is meant.
 
     Args:

@@ -264,7 +264,7 @@ def test_a_dated_change_on_or_after_the_last_one_is_applied(days: int) -> None:
 
 
 def test_a_dated_change_that_was_recorded_is_unchanged_though_the_state_moved_on() -> None:
-    recorded = frozenset({("enroll", TODAY - timedelta(days=40), None)})
+    recorded = (("enroll", TODAY - timedelta(days=40), None),)
     facts = facts_with(course(), state("withdrawn", recorded=recorded))
     assert judge(facts, dated("enroll", 40)).outcomes[0].result == "unchanged"
     assert judge(facts, dated("enroll", 41)).outcomes[0].result == "superseded"
@@ -279,7 +279,7 @@ def test_a_drop_dated_before_a_promotion_is_applied() -> None:
 
 
 def test_an_undated_change_is_compared_with_the_state_alone() -> None:
-    recorded = frozenset({("enroll", TODAY, None), ("drop", TODAY, None)})
+    recorded = (("enroll", TODAY, None), ("drop", TODAY, None))
     facts = facts_with(course(), state("dropped", recorded=recorded, changed_on=TODAY))
     assert judge(facts, change("enroll")).outcomes[0].result == "enrolled"
 

@@ -162,15 +162,16 @@ class Deciding:
 
     def decide(self, requests: list[Request]) -> list[Decision]:
         """Load the enrollments that the requests are about, and decide them in order."""
-        self._load_enrollments(requests)
+        students = [self.student(request) for request in requests]
+        self._load_enrollments(requests, students)
         facts, policy, find = self.facts, self.policy, self.index.find_for
 
         def find_course(change: Change, student: StudentFact) -> CourseFact | Refusal:
             return find(change, student, facts)
 
         return [
-            decide(request, self.student(request), find_course, facts, policy)
-            for request in requests
+            decide(request, student, find_course, facts, policy)
+            for request, student in zip(requests, students, strict=True)
         ]
 
     def forget_written(self) -> None:
@@ -181,19 +182,23 @@ class Deciding:
         self.facts.events.clear()
         self.facts.enrollments.clear()
 
-    def _load_enrollments(self, requests: list[Request]) -> None:
+    def _load_enrollments(
+        self, requests: list[Request], students: list[StudentFact | Refusal]
+    ) -> None:
         """Look up the pairs of the requests, and for old dates what was recorded about them."""
         facts = self.facts
         earliest: dict[Key, date] = {}
-        for request in requests:
-            student = self.student(request)
+        possible = self.index.possible
+        for request, student in zip(requests, students, strict=True):
             if isinstance(student, Refusal):
                 continue
             for change in request.changes:
-                for course in self.index.possible(change):
+                on = change.effective_on or date.max
+                for course in possible(change):
                     key = (student.student_id, course.course_id)
-                    on = change.effective_on or date.max
-                    earliest[key] = min(on, earliest.get(key, on))
+                    known = earliest.get(key)
+                    if known is None or on < known:
+                        earliest[key] = on
         self._read_pairs([key for key in earliest if key not in facts.enrollments])
         dated = []
         for key, on in earliest.items():
@@ -255,7 +260,7 @@ class Deciding:
             key = (student_id, course_id)
             enrollment = self.facts.enrollment(student_id, self.facts.courses[course_id])
             if enrollment is not None:
-                enrollment.recorded |= {(action, on, grade)}
+                enrollment.recorded = (*enrollment.recorded, (action, on, grade))
                 latest[key] = max(on, latest.get(key, on))
         for key, on in latest.items():
             enrollment = self.facts.enrollment(key[0], self.facts.courses[key[1]])

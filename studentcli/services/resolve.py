@@ -155,7 +155,7 @@ class CourseIndex:
         word = change.course
         if isinstance(word, int):
             return self.by_id.get(word) or Refusal("unknown-course", f"there is no course {word}")
-        if change.action == "enroll" or self.default_term or self.split(word)[0]:
+        if change.action == "enroll" or word.term or self.default_term or self.split(word)[0]:
             return self.find(word)
         own = [
             (course, enrollment.status)
@@ -174,7 +174,7 @@ class CourseIndex:
         word = change.course
         if isinstance(word, int):
             return [self.by_id[word]] if word in self.by_id else []
-        if change.action == "enroll" or self.default_term or self.split(word)[0]:
+        if change.action == "enroll" or word.term or self.default_term or self.split(word)[0]:
             return self._candidates(word)[1]
         return self.readings(word)
 
