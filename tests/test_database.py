@@ -60,7 +60,8 @@ def raise_capacity(session: Session, code: str) -> None:
 
 def capacities(world: World) -> dict[str, int]:
     with world.database.session(writes=False) as session:
-        return dict(session.execute(text("SELECT code, capacity FROM courses")).tuples().all())
+        rows = session.execute(text("SELECT code, capacity FROM courses"))
+        return {row.code: row.capacity for row in rows}
 
 
 def fail_with(session: Session, state: str) -> None:
@@ -238,7 +239,7 @@ class CutLine:
         with client, self._call_server() as server, suppress(OSError):
             threading.Thread(target=_pump, args=(server, client), daemon=True).start()
             while data := client.recv(65536):
-                if b"COMMIT" in data and not self.is_cut.is_set():
+                if b"COMMIT\x00" in data and not self.is_cut.is_set():
                     self.is_cut.set()
                     self._cut(client, server, data)
                 server.sendall(data)
@@ -377,6 +378,36 @@ def test_busy_names_who_holds_the_lock_on_postgresql(postgres: World) -> None:
     with holding(postgres), pytest.raises(errors.Busy) as caught:
         patient(postgres, wait=0.3).write(lambda session: raise_capacity(session, "A"))
     assert f"studentcli:{os.getpid()} (server process " in caught.value.message
+
+
+def test_busy_names_a_holder_that_is_working_too(postgres: World) -> None:
+    asleep = threading.Event()
+
+    def work(session: Session) -> None:
+        raise_capacity(session, "A")
+        asleep.set()
+        session.execute(text("SELECT pg_sleep(2)"))
+
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(patient(postgres).write, work)
+        assert asleep.wait(20)
+        with pytest.raises(errors.Busy) as caught:
+            patient(postgres, wait=0.3).write(lambda session: raise_capacity(session, "A"))
+        working.result(30)
+    assert f"studentcli:{os.getpid()} (server process " in caught.value.message
+
+
+def test_writers_read_what_is_committed_whatever_the_server_defaults_to(postgres: World) -> None:
+    name = postgres.database.url.database
+    with postgres.database.session(writes=True) as session:
+        session.execute(
+            text(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+        )
+        session.connection().commit()
+    level = postgres.database.write(
+        lambda session: session.execute(text("SHOW transaction_isolation")).scalar_one()
+    )
+    assert level == "read committed"
 
 
 def forecast(database: Database, world: World) -> Any:

@@ -79,7 +79,7 @@ def test_an_import_loads_no_alembic_and_no_rich(sqlite_world: World, tmp_path: P
 
 
 def test_only_db_commands_load_alembic(sqlite_world: World) -> None:
-    assert "alembic" in loaded("db", "status", database=sqlite_world.url)
+    assert "alembic" in loaded("db", "init", database=sqlite_world.url)
 
 
 def test_a_postgresql_command_loads_psycopg_and_nothing_else(new_database: object) -> None:

@@ -127,10 +127,10 @@ class World:
             return lambda results, _cells: taken.extend(results)
 
         try:
-            result = batches.run_batch(
-                self.database, open_unit, reader, act, chosen,
-                sink_for=sink_for, verify=source.require_unchanged, dry_run=dry_run,
-            )  # fmt: skip
+            batch = batches.Batch(
+                open_unit, reader, act, chosen, sink_for, source.require_unchanged
+            )
+            result = batch.run(self.database, dry_run=dry_run)
         finally:
             source.close()
         return result, taken

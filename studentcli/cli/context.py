@@ -87,6 +87,10 @@ class Cli:
             raise errors.Usage(f"{named!r} is no format", hint=f"one of {', '.join(FORMATS)}")
         return named
 
+    def require_readable_settings(self) -> None:
+        """Stop before anything is done when the output could not be given afterwards."""
+        state.fmt = self.explicit_format
+
     @property
     def fmt(self) -> str:
         """The format: a table on a terminal, TSV in a pipe, unless named."""

@@ -118,14 +118,43 @@ def _run_import(
         return take
 
     try:
-        result = batches.run_batch(
-            cli.database, open_unit, reader, act, options,
-            sink_for=sink_for, verify=source.require_unchanged, dry_run=cli.dry_run,
-        )  # fmt: skip
+        result = batches.Batch(
+            open_unit, reader, act, options, sink_for, source.require_unchanged
+        ).run(cli.database, dry_run=cli.dry_run)
     finally:
         progress.stop()
     state.recorded = not cli.dry_run and not result.aborted
     return result
+
+
+def _import(
+    cli: Cli, place: tuple[str, str, str], rejects: Path | None, options: dict[str, Any]
+) -> None:
+    """Open the file and where its rejects go, carry it through, and tell what came of it."""
+    from studentcli.formats.report import RejectsFile, Report
+    from studentcli.formats.source import CsvSource
+    from studentcli.services.batches import BatchOptions
+
+    file, encoding, delimiter = place
+    separator = "\t" if delimiter in {"\\t", "tab"} else delimiter
+    if len(separator) != 1:
+        raise errors.Usage("--delimiter takes one character")
+    source = CsvSource(file, encoding=encoding, delimiter=separator)
+    kept = RejectsFile(rejects, source.header) if rejects else None
+    report = Report(kept, every_row=bool(cli.explicit_format), forecast=cli.dry_run)
+    try:
+        result = _run_import(cli, source, report, BatchOptions(term=cli.term, **options))
+        if kept is not None:
+            kept.keep()
+    except BaseException:
+        if kept is not None:
+            kept.discard()
+        raise
+    finally:
+        source.close()
+    _tell(cli, source, report, result)
+    if result.refused:
+        cli.exit_status = errors.ExitStatus.BATCH_REFUSED
 
 
 def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult") -> None:
@@ -214,35 +243,16 @@ def add_to(app: typer.Typer) -> None:
 
         Example: studentcli import fall.csv -n
         """
-        from studentcli.formats.report import RejectsFile, Report
-        from studentcli.formats.source import CsvSource
-        from studentcli.services.batches import BatchOptions
-
         if on_error not in {"abort", "skip"}:
             raise errors.Usage(f"--on-error {on_error!r} is neither abort nor skip")
-        separator = "\t" if delimiter in {"\\t", "tab"} else delimiter
-        if len(separator) != 1:
-            raise errors.Usage("--delimiter takes one character")
-        options = BatchOptions(
-            "skip" if on_error == "skip" else "abort",
-            chunk, cli.term, not no_waitlist, all_or_none, strict,
-        )  # fmt: skip
-        source = CsvSource(file, encoding=encoding, delimiter=separator)
-        kept = RejectsFile(rejects, source.header) if rejects else None
-        report = Report(kept, every_row=bool(cli.explicit_format), forecast=cli.dry_run)
-        try:
-            result = _run_import(cli, source, report, options)
-            if kept is not None:
-                kept.keep()
-        except BaseException:
-            if kept is not None:
-                kept.discard()
-            raise
-        finally:
-            source.close()
-        _tell(cli, source, report, result)
-        if result.refused:
-            cli.exit_status = errors.ExitStatus.BATCH_REFUSED
+        options = {
+            "on_error": on_error,
+            "chunk": chunk,
+            "allow_waitlist": not no_waitlist,
+            "all_or_none": all_or_none,
+            "strict": strict,
+        }
+        _import(cli, (file, encoding, delimiter), rejects, options)
 
     @command(app, "export", panel=PANEL)
     def export(

@@ -5,7 +5,6 @@
 
 import functools
 import inspect
-import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -13,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from studentcli.cli.context import Cli, state
+from studentcli.cli.context import Cli
 from studentcli.records import RecordKind
 
 Parameter = inspect.Parameter
@@ -123,7 +122,7 @@ def command(
                 given = {key: arguments.pop(key) for key in of_record}
                 arguments["fields"] = {k: v for k, v in given.items() if v is not None}
             cli = Cli(_merge(options))
-            state.fmt = options.get("format") or os.environ.get("STUDENTCLI_FORMAT")
+            cli.require_readable_settings()
             function(cli, **arguments)
             if cli.exit_status:
                 raise typer.Exit(int(cli.exit_status))

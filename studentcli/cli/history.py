@@ -1,5 +1,6 @@
 """history: who did what, when, through which door, and what came of it."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -86,31 +87,28 @@ def add_to(app: typer.Typer) -> None:
 
         if operation is not None and not 0 < operation < 2**63:
             raise errors.UnknownOperation(f"there is no operation {operation}")
+        unit: Any
+        columns: tuple[Column, ...] = EVENT_TABLE if cli.fmt == "table" else EVENT_COLUMNS
         if operation is None and student is None and course is None and cli.term is None:
-            rows = cli.database.read(lambda s: views.list_operations(s, limit=limit))
-            listing(rows, _filled(rows, OPERATION_COLUMNS, cli.fmt), cli.fmt)
-            return
-        if operation is not None:
-            edits = cli.database.read(
-                lambda s: views.list_catalog_events(s, operation, limit=limit)
-            )
-            if edits:
-                listing(edits, _filled(edits, CATALOG_COLUMNS, cli.fmt), cli.fmt)
-                return
-        rows = cli.database.read(
-            lambda s: views.list_events(
-                s,
-                cli.policy(),
+            columns, unit = OPERATION_COLUMNS, partial(views.list_operations, limit=limit)
+        else:
+            if operation is not None:
+                edits = partial(views.list_catalog_events, operation=operation, limit=limit)
+                if rows := cli.database.read(edits):
+                    listing(rows, _filled(rows, CATALOG_COLUMNS, cli.fmt), cli.fmt)
+                    return
+            unit = partial(
+                views.list_events,
+                policy=cli.policy(),
                 operation=operation,
                 student=student,
                 course=course,
                 term=cli.term,
                 limit=limit,
             )
-        )
+        rows = cli.database.read(unit)
         for row in rows:
-            row["change"] = _change(row)
-        columns = EVENT_TABLE if cli.fmt == "table" else EVENT_COLUMNS
+            row["change"] = _change(row) if "code" in row else None
         listing(rows, _filled(rows, columns, cli.fmt), cli.fmt)
 
 

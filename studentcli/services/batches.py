@@ -189,58 +189,58 @@ def without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def run_batch(
-    database: Database,
-    open_unit: Callable[[Session], BatchUnit],
-    reader: Reader,
-    act: Act,
-    options: BatchOptions,
-    *,
-    sink_for: Callable[[], Sink],
-    verify: Callable[[], None] = lambda: None,
-    dry_run: bool = False,
-) -> BatchResult:
-    """Carry a file through in one transaction.
+@dataclass
+class Batch:
+    """A file to be carried through in one transaction.
 
     Args:
-        database: where to.
         open_unit: makes the unit in the transaction's session; it takes the locks.
         reader: gives the chunks; read anew when the transaction has to be run again.
         act: the operation.
         options: how to import.
         sink_for: makes the taker of the results; called anew for every run of the transaction.
         verify: called after the last row and before the commit; raising undoes everything.
-        dry_run: decide on a snapshot and write nothing.
-
-    Returns:
-        The totals. With `on_error="abort"` and a refused row nothing is applied: `aborted` is
-        set, and an operation with that outcome, without row events, is all that is recorded.
     """
 
-    def unit(session: Session) -> BatchResult:
-        result = BatchResult(same_as=_same_file(session, act))
-        take = sink_for()
-        work = open_unit(session)
-        for part in reader.chunks(options.chunk):
+    open_unit: Callable[[Session], BatchUnit]
+    reader: Reader
+    act: Act
+    options: BatchOptions
+    sink_for: Callable[[], Sink]
+    verify: Callable[[], None]
+
+    def run(self, database: Database, *, dry_run: bool = False) -> BatchResult:
+        """Carry the file through, or forecast it on a snapshot.
+
+        Returns:
+            The totals. With `on_error="abort"` and a refused row nothing is applied: `aborted`
+            is set, and an operation with that outcome, without row events, is all that is
+            recorded.
+        """
+        try:
+            with without_collector():
+                return database.write(self._carry, dry_run=dry_run)
+        except _Abort as abort:
+            result = abort.result
+            result.aborted = True
+            if not dry_run:
+                result.operation_id = database.write(
+                    lambda session: _record_abort(session, self.act, result)
+                )
+            return result
+
+    def _carry(self, session: Session) -> BatchResult:
+        result = BatchResult(same_as=_same_file(session, self.act))
+        take = self.sink_for()
+        work = self.open_unit(session)
+        for part in self.reader.chunks(self.options.chunk):
             results = work.process(part.items)
             work.count(results, result.totals)
             take(results, part.cells)
-        verify()
-        if result.refused and options.on_error == "abort":
+        self.verify()
+        if result.refused and self.options.on_error == "abort":
             raise _Abort(result)
         result.operation_id = work.finish(result.totals)
-        return result
-
-    try:
-        with without_collector():
-            return database.write(unit, dry_run=dry_run)
-    except _Abort as abort:
-        result = abort.result
-        result.aborted = True
-        if not dry_run:
-            result.operation_id = database.write(
-                lambda session: _record_abort(session, act, result)
-            )
         return result
 
 

@@ -111,11 +111,18 @@ def list_roster(
     shown = ["enrolled", "completed", "waitlisted"]
     if everybody:
         shown += ["dropped", "withdrawn"]
-    order = case(
-        {status: place for place, status in enumerate(shown)},
-        value=StudentCourses.status,
-    )
-    query = (
+    rows = _rows(session, _roster_query(course["course_id"], shown))
+    position = 0
+    for row in rows:
+        if row["status"] == "waitlisted":
+            position += 1
+            row["position"] = position
+    return course, rows
+
+
+def _roster_query(course_id: int, shown: list[str]) -> Any:
+    order = case({status: at for at, status in enumerate(shown)}, value=StudentCourses.status)
+    return (
         select(
             Student.student_number.label("student"),
             Student.given_name,
@@ -128,7 +135,7 @@ def list_roster(
             Student.status.label("student_status"),
         )
         .join(Student, Student.id == StudentCourses.student_id)
-        .where(StudentCourses.course_id == course["course_id"], StudentCourses.status.in_(shown))
+        .where(StudentCourses.course_id == course_id, StudentCourses.status.in_(shown))
         .order_by(
             order,
             StudentCourses.queue_place,
@@ -137,13 +144,6 @@ def list_roster(
             Student.student_number,
         )
     )
-    rows = _rows(session, query)
-    position = 0
-    for row in rows:
-        if row["status"] == "waitlisted":
-            position += 1
-            row["position"] = position
-    return course, rows
 
 
 def list_students(
