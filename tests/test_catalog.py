@@ -1,5 +1,6 @@
 """Students, terms and courses: adding, editing, importing and exporting records."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -95,6 +96,31 @@ def test_editing_what_is_not_there_is_refused(
     refusal = world.save(kind, "edit", **cells).outcomes[0].refusal  # type: ignore[arg-type]
     assert refusal is not None
     assert refusal.code == code
+
+
+def test_a_course_with_students_is_cancelled_only_by_cancelling_it(world: World) -> None:
+    world.student("S1")
+    world.course("CS101")
+    world.one("enroll", "S1", "CS101")
+    refusal = world.save(COURSE, term="ALL", course="CS101", status="cancelled").outcomes[0].refusal
+    assert refusal is not None
+    assert (refusal.code, refusal.hint) == (
+        "in-use",
+        "studentcli course cancel ALL/CS101-1 --reason TEXT drops them",
+    )
+    assert world.statuses() == {("S1", "ALL/CS101-1"): "enrolled"}
+
+
+def test_two_who_add_the_same_students_at_once_both_finish(world: World) -> None:
+    content = "student,given_name\n" + "".join(f"S{n},Ada\n" for n in range(300))
+    others = [World(world.url) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda other: other.import_csv(content)[0].totals, others))
+    assert sum(totals["created"] for totals in found) == 300
+    assert sum(totals["unchanged"] for totals in found) == 900
+    assert world.count("students") == 300
+    for other in others:
+        other.database.dispose()
 
 
 def test_every_edit_is_an_operation_that_says_what_changed(world: World) -> None:

@@ -41,14 +41,24 @@ def fill(world: World) -> World:
     world.student("S1042", given_name="Ada", family_name="King")
     world.student("00731", "1000", "731000", "-17")
     world.course("CS101", "MATH200", capacity=30, waitlist=5)
-    world.one("enroll", "S1042", "CS101").change
+    world.submit("enroll", "S1042", "CS101").require()
     return world
 
 
+@pytest.fixture(scope="module")
+def filled(new_database: Callable[..., str]) -> bytes:
+    """Fill one file, of which every test gets a copy."""
+    url = new_database("sqlite")
+    fill(World(url))
+    return Path(url).read_bytes()
+
+
 @pytest.fixture
-def desk(sqlite_world: World) -> World:
+def desk(new_database: Callable[..., str], filled: bytes) -> World:
     """Give a filled catalogue on SQLite."""
-    return fill(sqlite_world)
+    url = new_database("sqlite")
+    Path(url).write_bytes(filled)
+    return World(url)
 
 
 @pytest.fixture
@@ -138,7 +148,16 @@ def test_a_word_that_names_nothing_is_told_with_what_is_near_and_nothing_is_pick
     assert rows(desk, *STATE) == before
 
 
-@pytest.mark.parametrize("number", ["9223372036854775808", "1_000", "٠٠٧٣١", "１０００", "1000.0"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        "9223372036854775808",
+        "1_000",
+        "\u0660\u0660\u0667\u0663\u0661",
+        "\uff11\uff10\uff10\uff10",
+        "1000.0",
+    ],
+)
 def test_a_number_is_text_and_never_read_as_another_one(
     desk: World, command: Command, number: str
 ) -> None:
@@ -154,53 +173,70 @@ def test_a_number_that_begins_with_a_dash_is_taken_after_a_double_dash_only(
 ) -> None:
     before = rows(desk, *EVERYTHING)
     assert command("enroll", "-17", "MATH200", database=desk).returncode == 2
-    assert command("enroll", "--", "-99", "MATH200", "-n", database=desk).returncode == 3
+    assert command("enroll", "-n", "--", "-99", "MATH200", database=desk).returncode == 3
     assert rows(desk, *EVERYTHING) == before
     assert command("enroll", "--", "-17", "MATH200", database=desk).returncode == 0
     assert desk.statuses()["-17", "ALL/MATH200-1"] == "enrolled"
 
 
-@pytest.mark.parametrize("number", ["0", "-1", "9223372036854775807", "9223372036854775808", "1_0",
-                                    "٣", "0x1", "1.5"])  # fmt: skip
 def test_history_shows_no_operation_for_a_number_that_nobody_wrote_so(
-    world: World, command: Command, number: str
+    world: World, command: Command
 ) -> None:
     for place in range(12):  # operation 10 exists, and must not be shown for 1_0
         world.student(f"S{place}")
-    done = command("history", "--", number, database=world)
-    assert done.returncode in {2, 3}
-    assert done.stdout == ""
-    assert done.stderr.startswith("error: ")
+    numbers = (
+        "0",
+        "-1",
+        "9223372036854775807",
+        "9223372036854775808",
+        "\u0663",
+        "0x1",
+        "1.5",
+        "1_0",
+    )
+    for number in numbers:
+        done = command("history", "--", number, database=world)
+        assert (number, done.returncode in {2, 3}, done.stdout) == (number, True, "")
+        assert done.stderr.startswith("error: ")
+        assert number in done.stderr or "[usage]" in done.stderr
+
+
+WORDED = (
+    "enroll WORD CS101", "enroll S1042 WORD", "drop S1042 WORD", "student add WORD",
+    "student renumber S1042 WORD", "course add WORD", "term add WORD", "roster WORD",
+    "courses WORD",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "word",
-    ["", "   ", "x" * 65, "S1\x1b[2J", "S1\x1b]0;owned\x07", "S\u009b2J", "S\x7f1", "S\u20281",
-     "S\u202e1", "S\udcff1"],
-    ids=["empty", "blank", "long", "esc", "osc", "c1", "del", "line-separator", "bidi", "no-utf8"],
+    [
+        "", "   ", "x" * 65, "S1\x1b[2J", "S1\x1b]0;owned\x07", "S\u009b2J", "S\x7f1",
+        "S\u20281", "S\udcff1",
+    ],
+    ids=["empty", "blank", "long", "esc", "osc", "c1", "del", "line-separator", "no-utf8"],
 )  # fmt: skip
-@pytest.mark.parametrize(
-    "line",
-    ["enroll WORD CS101", "enroll S1042 WORD", "student add WORD", "student renumber S1042 WORD",
-     "course add WORD", "term add WORD", "roster WORD", "courses WORD", "history --course WORD"],
-)  # fmt: skip
-def test_a_word_that_no_number_or_code_can_be_is_refused_before_the_database_is_asked(
-    desk: World, command: Command, line: str, word: str
+def test_a_word_that_no_number_or_code_can_be_is_refused_unasked(
+    desk: World, command: Command, word: str
 ) -> None:
     before = rows(desk, *EVERYTHING)
-    arguments = [word if part == "WORD" else part for part in line.split()]
-    done = command(*arguments, database=desk)
-    looked_up = word == "S\u202e1" and "add" not in line and "renumber" not in line
-    assert done.returncode == 3 if looked_up else 2
-    assert not set("\x1b\x07\x7f\u009b\u202e\u2028") & set(done.stderr)
-    if not looked_up:
-        assert rows(desk, *EVERYTHING) == before
+    for line in WORDED:
+        arguments = [word if part == "WORD" else part for part in line.split()]
+        done = command(*arguments, database=desk)
+        assert (line, done.returncode) == (line, 2)
+        assert done.stderr.startswith("error: ")
+        assert not set("\x1b\x07\x7f\u009b\u2028") & set(done.stderr)
+    assert rows(desk, *EVERYTHING) == before
 
 
-def test_a_word_of_invisible_characters_is_shown_with_them(desk: World, command: Command) -> None:
-    done = command("student", "show", "S10\u200b42", database=desk)
+@pytest.mark.parametrize("hidden", ["\u200b", "\u202e", "\u2066", "\ufeff", "\u00ad"])
+def test_a_word_with_invisible_characters_is_shown_with_them(
+    desk: World, command: Command, hidden: str
+) -> None:
+    done = command("student", "show", f"S10{hidden}42", database=desk)
     assert done.returncode == 3
-    assert "S10\\u200b42" in done.stderr
+    assert f"S10\\u{ord(hidden):04x}42" in done.stderr
+    assert hidden not in done.stderr
 
 
 # ── values that cannot be read ───────────────────────────────────────────────────────────
@@ -212,15 +248,15 @@ BAD_VALUES = [
     ("student", "add", "S9", "--email", "nobody"),
     ("student", "add", "S9", "--status", "gone"),
     *(("student", "add", "S9", f"--max-credits={value}") for value in
-      ("-1", "1_0", "1e3", "nan", "٣", "1,5", "1.005", "9" * 30)),
+      ("-1", "1_0", "1e3", "nan", "\u0663", "1,5", "1.005", "9" * 30)),
     *(("course", "add", "CS9", f"--capacity={value}") for value in
-      ("-1", "1_000", "3.5", "٣", "9223372036854775808", "many")),
+      ("-1", "1_000", "3.5", "\u0663", "9223372036854775808", "many")),
     ("course", "add", "CS9", "--waitlist=-1"),
     ("course", "edit", "CS101", "--credits", "three"),
     ("course", "edit", "CS101", "--status", "shut"),
     ("course", "edit", "CS101", "--title", "\x1b[2J"),
     *(("term", "add", "T9", "--starts-on", value) for value in
-      ("2026-02-30", "2026-9-1", "01.09.2026", "tomorrow", "٢٠٢٦-٠٩-٠١", "0000-01-01")),
+      ("2026-02-30", "2026-9-1", "01.09.2026", "tomorrow", "\u0662\u0660\u0662\u0666-09-01", "0000-01-01")),
     ("term", "add", "T9", "--starts-on", "2026-09-02", "--ends-on", "2026-09-01"),
     *(("term", "add", "T9", "--time-zone", value) for value in
       ("Mars/Base", "../../etc/passwd", "/etc/localtime", "Europe", "x" * 300)),
@@ -230,7 +266,7 @@ BAD_VALUES = [
     ("enroll", "S1042", "MATH200", "--override", "course-full"),
     ("enroll", "S1042", "MATH200", "--reason", "\x1b[2J"),
     ("enroll", "S1042", "MATH200", "--actor", "\x1b[2J"),
-    *(("complete", "S1042", "CS101", "--grade", grade) for grade in ("", "<b>", "A" * 9, "١")),
+    *(("complete", "S1042", "CS101", "--grade", grade) for grade in ("", "<b>", "A" * 9, "\u0661")),
 ]  # fmt: skip
 
 
@@ -293,16 +329,18 @@ def test_a_line_that_cannot_be_carried_out_is_exit_2_and_does_nothing(
 @pytest.mark.parametrize(
     ("line", "code"),
     [
-        ("enroll S1043 CS101", "unknown-student"),
-        ("complete S1042 MATH200 --grade A", "not-enrolled"),
-        ("enroll S1042", "usage"),
-        ("student add S9 --email nobody", "bad-value"),
+        ("enroll S1043 CS101 --format json", "unknown-student"),
+        ("--format json enroll S1043 CS101", "unknown-student"),
+        ("--format jsonl student show S1043", "unknown-student"),
+        ("complete S1042 MATH200 --grade A --format json", "not-enrolled"),
+        ("enroll S1042 --format json", "usage"),
+        ("student add S9 --email nobody --format=json", "bad-value"),
     ],
 )
 def test_an_error_for_programs_is_one_json_object(
     desk: World, command: Command, line: str, code: str
 ) -> None:
-    done = command(*line.split(), "--format", "json", database=desk)
+    done = command(*line.split(), database=desk)
     assert done.returncode in {2, 3, 4}
     (told,) = done.stderr.splitlines()
     error = json.loads(told)["error"]
@@ -363,36 +401,18 @@ def test_the_file_that_is_read_is_never_overwritten_by_its_rejects(
     assert ("00731", "ALL/CS101-1") not in desk.statuses()
 
 
-@pytest.mark.parametrize(
-    "line",
-    ["student list", "export students", "student list --format json", "history --limit 9999"],
-)
-def test_a_reader_that_stops_early_ends_the_program_silently(
-    desk: World, shell: Command, line: str
-) -> None:
-    numbers = "".join(f"N{number:06}\n" for number in range(6000))
-    desk.import_csv(f"student\n{numbers}")
-    desk.import_csv("student,course\n" + "".join(f"N{n:06},CS999\n" for n in range(3000)),
-                    on_error="skip")  # fmt: skip
+def test_a_reader_that_stops_early_ends_the_program_silently(desk: World, shell: Command) -> None:
+    desk.import_csv("student\n" + "".join(f"N{number:06}\n" for number in range(6000)))
     script = '("$@"; echo "code $?" >&2) | head -c 1'
-    arguments = [*line.split(), *(["--course", "CS101"] if "history" in line else [])]
-    if "history" in line:
-        arguments = ["history", "--limit", "9999", str(last_operation(desk))]
-    done = shell(script, *arguments, database=desk.url)
-    assert done.stderr == "code 0\n"
-
-
-def last_operation(world: World) -> int:
-    """Give the number of the newest operation."""
-    with world.database.connect(writes=False) as connection:
-        return int(connection.execute(text("SELECT max(id) FROM operations")).scalar_one())
+    for line in ("student list", "student list --format json", "export students"):
+        done = shell(script, *line.split(), database=desk.url)
+        assert (line, done.stderr) == (line, "code 0\n")
 
 
 @pytest.mark.parametrize(
     ("line", "recorded"),
-    [("courses", False), ("export students", False), ("--help", False),
-     ("enroll S1042 MATH200", True)],
-)  # fmt: skip
+    [("courses", False), ("--help", False), ("enroll S1042 MATH200", True)],
+)
 def test_a_full_disk_behind_stdout_is_told_and_so_is_what_was_recorded(
     desk: World, shell: Command, line: str, *, recorded: bool
 ) -> None:
@@ -448,8 +468,7 @@ def test_an_argument_that_is_no_utf8_is_refused(desk: World, run: Run) -> None:
     assert rows(desk, *EVERYTHING) == before
 
 
-@pytest.mark.parametrize("name", ["STUDENTCLI_ACTOR", "STUDENTCLI_TERM", "STUDENTCLI_FORMAT",
-                                  "STUDENTCLI_WAIT", "STUDENTCLI_DATABASE_URL"])  # fmt: skip
+@pytest.mark.parametrize("name", ["STUDENTCLI_ACTOR", "STUDENTCLI_TERM", "STUDENTCLI_FORMAT"])
 def test_an_environment_that_is_no_utf8_is_refused(desk: World, run: Run, name: str) -> None:
     before = rows(desk, *STATE)
     done = run("enroll", "S1042", "MATH200", database=desk.url, env={name: "a\udcff"})
@@ -521,13 +540,13 @@ def is_writing(world: World) -> bool:
 def test_a_batch_that_is_stopped_is_rolled_back_and_says_so(
     world: World, tmp_path: Path, number: int, code: int, word: str
 ) -> None:
-    world.import_csv("student\n" + "".join(f"S{n}\n" for n in range(300)))
-    world.import_csv("term,course\n" + "".join(f"ALL,C{n}\n" for n in range(200)))
-    pairs = "".join(f"S{n},C{m},ALL\n" for n in range(300) for m in range(200))
+    world.import_csv("student\n" + "".join(f"S{n}\n" for n in range(200)))
+    world.import_csv("term,course\n" + "".join(f"ALL,C{n}\n" for n in range(100)))
+    pairs = "".join(f"S{n},C{m},ALL\n" for n in range(200) for m in range(100))
     (tmp_path / "in.csv").write_text(f"student,course,term\n{pairs}")
     before = rows(world, *EVERYTHING)
     batch = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTIBLE, "import", "in.csv", "--chunk", "100",
+        [sys.executable, "-c", INTERRUPTIBLE, "import", "in.csv", "--chunk", "50",
          "--rejects", "rejects.csv"],
         env={**os.environ, "STUDENTCLI_DATABASE_URL": world.url, "HOME": str(tmp_path)},
         cwd=tmp_path, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -560,15 +579,15 @@ def everything_locked(world: World) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("line", WRITING)
+@pytest.mark.parametrize(
+    "line", ["enroll S1042 MATH200", "import in.csv", "course edit CS101 --capacity 1"]
+)
 def test_a_writer_waits_for_another_as_long_as_it_was_told_and_then_says_busy(
     world: World, command: Command, tmp_path: Path, line: str
 ) -> None:
     fill(world)
     (tmp_path / "in.csv").write_text("student,course\nS1042,CS101\n")
     before = rows(world, *EVERYTHING)
-    if line == "student add S9" and not world.database.is_sqlite:
-        pytest.skip("a new student waits for nobody's row")
     with everything_locked(world):
         started = time.monotonic()
         done = command(*line.split(), "--wait", "0.3", database=world)
@@ -610,11 +629,11 @@ def test_a_schema_that_is_older_or_newer_is_left_alone(
         connection.commit()
     before = rows(world, *EVERYTHING)
     upgrading = OF_SCHEMA[1:4] if revision == "9999" else ()
-    for line in (*WRITING, *READING, *upgrading, "db status"):
+    for line in (*WRITING[:4], *READING[-4:], *upgrading, "db status"):
         done = command(*line.split(), database=world)
         assert (line, done.returncode) == (line, 7)
         assert f"schema {revision}" in done.stderr or line == "db status"
-        assert rows(world, *EVERYTHING) == before
+    assert rows(world, *EVERYTHING) == before
 
 
 def test_an_older_schema_names_the_command_that_helps(desk: World, command: Command) -> None:
@@ -627,20 +646,23 @@ def test_an_older_schema_names_the_command_that_helps(desk: World, command: Comm
     assert "hint: studentcli db backup FILE, then studentcli db upgrade" in done.stderr
 
 
-@pytest.mark.parametrize("line", [*WRITING, *READING, *OF_SCHEMA])
-@pytest.mark.parametrize("content", [b"student,course\n" * 100, b"SQLite format 3\0" + b"\xff" * 500,
-                                     None], ids=["text", "damaged", "folder"])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [b"student,course\n" * 100, b"SQLite format 3\0" + b"\xff" * 500, None],
+    ids=["text", "damaged", "folder"],
+)
 def test_what_is_no_database_is_told_and_left_as_it_is(
-    command: Command, tmp_path: Path, content: bytes | None, line: str
+    command: Command, tmp_path: Path, content: bytes | None
 ) -> None:
     (tmp_path / "in.csv").write_text("student,course\nS1042,MATH200\n")
     path = tmp_path / "it"
     path.mkdir() if content is None else path.write_bytes(content)
-    done = command(*line.split(), database=str(path))
-    assert done.returncode == 7
-    assert done.stderr.startswith("error: ")
-    assert path.is_dir() if content is None else path.read_bytes() == content
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in.csv", "it"]
+    for line in ("enroll S1042 MATH200", "import in.csv", "courses", "db check", *OF_SCHEMA):
+        done = command(*line.split(), database=str(path))
+        assert (line, done.returncode) == (line, 7)
+        assert done.stderr.startswith("error: ")
+        assert path.is_dir() if content is None else path.read_bytes() == content
+        assert sorted(entry.name for entry in tmp_path.iterdir()) == ["in.csv", "it"]
 
 
 @pytest.mark.parametrize("line", [*WRITING, *READING, "db status", "db upgrade", "db adopt",
@@ -686,9 +708,9 @@ def test_a_file_that_may_only_be_read_is_told_and_not_changed(
 def test_a_full_disk_under_the_database_undoes_the_batch(
     desk: World, shell: Command, tmp_path: Path
 ) -> None:
-    (tmp_path / "in.csv").write_text("student\n" + "".join(f"N{n:060}\n" for n in range(20_000)))
+    (tmp_path / "in.csv").write_text("student\n" + "".join(f"N{n:060}\n" for n in range(5000)))
     before = rows(desk, *EVERYTHING)
-    done = shell('ulimit -f 1000; exec "$@"', "import", "in.csv", database=desk.url)
+    done = shell('ulimit -f 600; exec "$@"', "import", "in.csv", database=desk.url)
     assert done.returncode == 7
     assert "[database-unavailable]" in done.stderr
     assert "Traceback" not in done.stderr
@@ -742,17 +764,22 @@ def test_a_wrong_password_is_told_and_never_shown(command: Command, form: str) -
     assert "geheim" not in done.stderr + done.stdout
 
 
-@pytest.mark.parametrize("line", [*WRITING[:4], *READING[:3], *OF_SCHEMA[:4]])
-@pytest.mark.parametrize("place", ["ada:geheim@127.0.0.1:1/db", "ada:geheim@/db?host=/nowhere",
-                                   "/db?host=/nowhere&password=geheim"])  # fmt: skip
+@pytest.mark.parametrize(
+    "place",
+    [
+        "ada:geheim@127.0.0.1:1/db", "ada:geheim@/db?host=/nowhere",
+        "/db?host=/nowhere&password=geheim",
+    ],
+)  # fmt: skip
 def test_a_server_that_cannot_be_reached_is_told_without_the_password(
-    command: Command, tmp_path: Path, place: str, line: str
+    command: Command, tmp_path: Path, place: str
 ) -> None:
     (tmp_path / "in.csv").write_text("student,course\nS1042,MATH200\n")
-    done = command(*line.split(), database=f"postgresql://{place}")
-    assert done.returncode == 7
-    assert "[database-unavailable]" in done.stderr
-    assert "geheim" not in done.stderr + done.stdout
+    for line in ("enroll S1042 MATH200", "import in.csv", "courses", "db status", "db init"):
+        done = command(*line.split(), database=f"postgresql://{place}")
+        assert (line, done.returncode) == (line, 7)
+        assert "[database-unavailable]" in done.stderr
+        assert "geheim" not in done.stderr + done.stdout
 
 
 def test_a_database_that_the_server_does_not_have_is_told(

@@ -7,7 +7,7 @@ import pytest
 
 from studentcli import errors, services
 from studentcli.requests import Policy
-from studentcli.services import catalog, views
+from studentcli.services import cancelling, catalog, views
 from studentcli.services.checks import check_database
 from tests.world import TODAY, World
 
@@ -234,7 +234,7 @@ def test_cancelling_a_course_drops_everybody_as_one_operation(queued: World) -> 
     act = queued.act("course-cancel")
     before = queued.count("operations")
     ref, decisions = queued.database.write(
-        lambda session: catalog.cancel_course(session, "CS101", act)
+        lambda session: cancelling.cancel_course(session, "CS101", act)
     )
     assert ref == "2026FA/CS101-001"
     assert len(decisions) == 3

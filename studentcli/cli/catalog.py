@@ -278,7 +278,7 @@ def _add_courses(app: typer.Typer) -> None:
         Example: studentcli course cancel CS101-002 --reason 'no room'
         """
         from studentcli import values
-        from studentcli.services.catalog import cancel_course
+        from studentcli.services.cancelling import cancel_course
 
         act = cli.act("course-cancel", reason=reason)
         word = values.identifier(course)

@@ -12,13 +12,11 @@ from studentcli import errors
 from studentcli.database import listed_in
 from studentcli.models import Base, CatalogEvent, Course, Student, StudentCourses, Term
 from studentcli.records import COURSE, STUDENT, TERM, RecordKind, RecordRow, default_of
-from studentcli.requests import Change, Decision, Policy, Promotion, Refusal, Request
-from studentcli.services.enrollment import QueueRun, record, run_queues
-from studentcli.services.loading import Deciding
-from studentcli.services.operations import Act, Recorder, count_outcomes
+from studentcli.requests import Policy, Promotion, Refusal
+from studentcli.services.enrollment import QueueRun, run_queues
+from studentcli.services.operations import Act, Recorder
 from studentcli.services.resolve import (
     current_term,
-    find_course,
     find_student,
     is_sqlite,
     load_terms,
@@ -200,6 +198,8 @@ class Saving:
                 f"{kind.name} {name} exists with another {differing}",
                 f"studentcli {kind.name} edit {name} changes it",
             )
+        if kind is COURSE and outcome.changes.get("status", [None, None])[1] == "cancelled":
+            return self._refuse_silent_cancel(outcome, name)
         if kind is not TERM:
             return None
         calendar = {
@@ -211,6 +211,20 @@ class Saving:
             if begins and ends and ends < begins:
                 return Refusal("bad-value", f"{last} {ends} is before {first} {begins}")
         return None
+
+    def _refuse_silent_cancel(self, outcome: RecordOutcome, name: str) -> Refusal | None:
+        """Leave dropping everybody to `course cancel`, which does it as one operation."""
+        live = select(StudentCourses.student_id).where(
+            StudentCourses.course_id == outcome.record_id,
+            StudentCourses.status.in_(("enrolled", "waitlisted")),
+        )
+        if outcome.record_id is None or self.session.scalar(live.limit(1)) is None:
+            return None
+        return Refusal(
+            "in-use",
+            f"course {name} has students",
+            f"studentcli course cancel {name} --reason TEXT drops them",
+        )
 
     def _refresh_facts(self, outcome: RecordOutcome) -> None:
         """Let the queues see the new values, also in a forecast that writes none."""
@@ -352,48 +366,3 @@ def renumber_student(session: Session, old: str, new: str, act: Act) -> None:
             "recorded_at": act.now,
         },
     )
-
-
-def cancel_course(
-    session: Session, word: str, act: Act, *, term: str | None = None
-) -> tuple[str, list[Decision]]:
-    """Cancel a course and drop everybody who is enrolled or waits in it, as one operation.
-
-    Returns:
-        The course as TERM/CODE-SECTION, and one decision per student by student id. Cancelling
-        again changes nothing.
-    """
-    course = find_course(session, word, Policy(act.now), term)
-    live = select(StudentCourses.student_id).where(
-        StudentCourses.course_id == course.course_id,
-        StudentCourses.status.in_(("enrolled", "waitlisted")),
-    )
-    deciding = Deciding(session, Policy(act.now))
-    deciding.lock_courses({course.course_id})
-    student_ids = sorted(session.scalars(live))
-    deciding.lock_students((), student_ids)
-    fact = deciding.facts.courses[course.course_id]
-    was = fact.status
-    fact.status = "cancelled"  # before the drops: nobody is promoted into it
-    requests = [
-        Request(student_id, [Change("drop", course.course_id, reason=act.reason)])
-        for student_id in student_ids
-    ]
-    decisions = deciding.decide(requests)
-    operation_id = record(session, deciding, act, dict(count_outcomes(decisions)))
-    if operation_id is not None and was != "cancelled":
-        session.execute(
-            update(Course).where(Course.id == course.course_id).values(status="cancelled")
-        )
-        session.execute(
-            insert(CatalogEvent),
-            {
-                "operation_id": operation_id,
-                "kind": "course",
-                "record_id": course.course_id,
-                "action": "cancelled",
-                "changes": {"status": [was, "cancelled"]},
-                "recorded_at": act.now,
-            },
-        )
-    return course.ref, decisions
