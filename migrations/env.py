@@ -10,7 +10,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from studentcli.database import Database, normalize_url
-from studentcli.models import Base
+from studentcli.models import complete_metadata
 from studentcli.schema import begin_script, end_script, migrating
 
 config = context.config
@@ -21,7 +21,7 @@ def run(connection: Connection) -> None:
     """Run the revisions over a connection on which `migrating` holds the turn."""
     context.configure(
         connection=connection,
-        target_metadata=Base.metadata,
+        target_metadata=complete_metadata(),
         transactional_ddl=True,
         # SQLite has no identities: Alembic would take each of ours for a change.
         compare_server_default=connection.dialect.name != "sqlite",
@@ -34,7 +34,7 @@ def run_offline() -> None:
     dialect = config.attributes.get("dialect", url.get_backend_name())
     context.configure(
         dialect_name=dialect,
-        target_metadata=Base.metadata,
+        target_metadata=complete_metadata(),
         literal_binds=True,
         transactional_ddl=False,
     )

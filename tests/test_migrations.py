@@ -24,7 +24,7 @@ from sqlalchemy import Column, Connection, Text, text
 
 from studentcli import errors, schema
 from studentcli.database import REVISION, Database, init_database
-from studentcli.models import Base
+from studentcli.models import Base, complete_metadata
 from tests.conftest import Run
 from tests.tables import (
     PLAIN_COURSES,
@@ -184,7 +184,7 @@ def test_alembic_finds_no_difference_between_the_model_and_the_tables(url: str) 
         # SQLite has no identities: Alembic would take each of ours for a change.
         options = {"compare_server_default": connection.dialect.name != "sqlite"}
         context = MigrationContext.configure(connection, opts=options)
-        assert compare_metadata(context, Base.metadata) == []
+        assert compare_metadata(context, complete_metadata()) == []
 
 
 def test_the_migrations_make_the_same_tables_as_the_model(
@@ -192,7 +192,7 @@ def test_the_migrations_make_the_same_tables_as_the_model(
 ) -> None:
     by_model = open_database(new_database(engine, empty=True))
     with by_model.engine.begin() as connection:
-        Base.metadata.create_all(connection)
+        complete_metadata().create_all(connection)
     migrated = shape_of(open_database(url))
     del migrated["alembic_version"]
     assert migrated == shape_of(by_model)

@@ -28,10 +28,12 @@ sys.path.append(sys.argv[2])
 
 
 def python(*arguments: str | Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run Python without what is installed here, unless it adds it."""
+    """Run Python without what this environment tells it about paths and databases."""
+    dropped = ("PYTHON", "STUDENTCLI")
+    inherited = {n: value for n, value in os.environ.items() if not n.startswith(dropped)}
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
-        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment},
+        env={**inherited, **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -54,10 +56,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Give the folder of the build backend, fetched where it is not installed."""
-    if importlib.util.find_spec("hatchling") is not None:
+    packages = ("hatchling", "editables")
+    if all(importlib.util.find_spec(package) for package in packages):
         return ""
     folder = tmp_path_factory.mktemp("backend")
-    done = python("-m", "pip", "install", "-q", "--target", folder, "hatchling>=1.27")
+    done = python("-m", "pip", "install", "-q", "--target", folder, *packages)
     if done.returncode:
         pytest.skip(f"the build backend cannot be had: {done.stderr.strip()[-200:]}")
     return str(folder)
@@ -146,11 +149,11 @@ def test_db_init_works_from_each_way_to_install_it(
 ) -> None:
     folder, migrations = place
     code = START + "from studentcli import schema; print(schema.migrations_folder())"
-    found = python("-S", "-c", code, folder, LIBRARIES)
+    found = python("-P", "-S", "-c", code, folder, LIBRARIES)
     assert (found.stdout.strip(), found.stderr) == (str(migrations), "")
     code = START + "sys.argv[1:3] = []; from studentcli.cli import main; main()"
     path = tmp_path / "school.db"
-    done = python("-S", "-c", code, folder, LIBRARIES, "db", "init", "--database", path)
+    done = python("-P", "-S", "-c", code, folder, LIBRARIES, "db", "init", "--database", path)
     assert done.returncode == 0, done.stderr
     assert f"is ready (schema {REVISION})" in done.stderr
     assert World(str(path)).count("terms") == 1

@@ -78,10 +78,23 @@ def test_an_import_loads_no_alembic_and_no_rich(sqlite_world: World, tmp_path: P
     assert loaded("import", str(path), database=sqlite_world.url) == {"sqlalchemy"}
 
 
-def test_only_db_commands_load_alembic(sqlite_world: World) -> None:
-    assert "alembic" in loaded("db", "init", database=sqlite_world.url)
+def test_only_db_commands_load_alembic(tmp_path: Path) -> None:
+    assert "alembic" in loaded("db", "init", database=str(tmp_path / "new.db"))
 
 
 def test_a_postgresql_command_loads_psycopg_and_nothing_else(new_database: object) -> None:
     url = new_database("postgresql")  # type: ignore[operator]
     assert loaded("courses", database=url) == {"sqlalchemy", "psycopg"}
+
+
+def test_every_command_is_found_in_its_file() -> None:
+    from typer.main import get_command
+
+    from studentcli.cli.app import FILES, build_app
+
+    everything = get_command(build_app([]))
+    declared = list(everything.commands)  # type: ignore[attr-defined]
+    assert sorted(declared) == sorted(name for commands in FILES.values() for name in commands)
+    for commands in FILES.values():
+        alone = get_command(build_app([commands[0]]))
+        assert tuple(alone.commands) == commands  # type: ignore[attr-defined]

@@ -5,7 +5,8 @@ import sys
 
 def main() -> None:
     """Run `studentcli` with this process's arguments."""
-    from studentcli.cli.app import app
+    from studentcli.cli.app import build_app
     from studentcli.cli.boundary import run
 
-    sys.exit(run(app, sys.argv[1:]))
+    arguments = sys.argv[1:]
+    sys.exit(run(build_app(arguments), arguments))

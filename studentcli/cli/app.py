@@ -1,11 +1,11 @@
 """The root of the command line: options in front of every command, and the commands."""
 
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Final
 
 import typer
 
 from studentcli import __version__
-from studentcli.cli import catalog, changes, db, files, history, lists
 from studentcli.cli.framework import (
     ActorOption,
     DatabaseOption,
@@ -17,9 +17,34 @@ from studentcli.cli.framework import (
     remember_options,
 )
 
-app = new_app(
-    "Student enrollment from the command line. Start with: studentcli db init", add_completion=True
-)
+FILES: Final = {
+    "changes": ("enroll", "drop", "withdraw", "complete"),
+    "lists": ("courses", "roster"),
+    "catalog": ("student", "course", "term"),
+    "files": ("import", "export"),
+    "history": ("history",),
+    "db": ("db",),
+}
+"""Which file of this package holds which commands; a test holds it equal to what they declare."""
+
+
+def build_app(arguments: list[str]) -> typer.Typer:
+    """Build the application, loading only the file of the command that is called.
+
+    Args:
+        arguments: the command line. When its first command is not plain to see (help, completion,
+            an option with a value in front), every file is loaded.
+    """
+    app = new_app(
+        "Student enrollment from the command line. Start with: studentcli db init",
+        add_completion=True,
+    )
+    app.callback()(root)
+    first = arguments[0] if arguments else ""
+    owner = [name for name, commands in FILES.items() if first in commands]
+    for name in owner or FILES:
+        import_module(f"studentcli.cli.{name}").add_to(app)
+    return app
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001  (typer calls it so)
@@ -28,7 +53,6 @@ def _version(wanted: bool) -> None:  # noqa: FBT001  (typer calls it so)
         raise typer.Exit
 
 
-@app.callback()
 def root(
     *,
     database: DatabaseOption = None,
@@ -54,11 +78,3 @@ def root(
             "quiet": quiet,
         }
     )
-
-
-changes.add_to(app)
-lists.add_to(app)
-catalog.add_to(app)
-files.add_to(app)
-history.add_to(app)
-db.add_to(app)
