@@ -66,7 +66,7 @@ def command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Command]:
     """Run a command line inside this process: what it does not catch fails the test."""
-    from studentcli.cli.app import app
+    from studentcli.cli.app import build_app
     from studentcli.cli.boundary import run as run_line
 
     for name in [n for n in os.environ if n.startswith(("STUDENTCLI_", "XDG_"))]:
@@ -78,7 +78,7 @@ def command(
     def call(*arguments: str, database: str | World) -> Done:
         name = database.url if isinstance(database, World) else database
         monkeypatch.setenv("STUDENTCLI_DATABASE_URL", name)
-        code = run_line(app, list(arguments))
+        code = run_line(build_app(list(arguments)), list(arguments))
         captured = capsys.readouterr()
         return Done(list(arguments), code, captured.out, captured.err)
 

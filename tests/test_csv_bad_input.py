@@ -64,7 +64,7 @@ def offer(
     desk: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Offer]:
     """Import a file into the desk by a command line inside this process: exit code and stderr."""
-    from studentcli.cli.app import app
+    from studentcli.cli.app import build_app
     from studentcli.cli.boundary import run as run_line
 
     monkeypatch.chdir(tmp_path)
@@ -72,7 +72,7 @@ def offer(
 
     def call(content: bytes, *options: str) -> tuple[int, str]:
         (tmp_path / "in.csv").write_bytes(content)
-        code = run_line(app, ["import", "in.csv", *options, "--database", desk.url])
+        code = run_line(build_app(["import"]), ["import", "in.csv", *options, "--database", desk.url])
         captured = capsys.readouterr()
         assert captured.out == ""
         return code, captured.err

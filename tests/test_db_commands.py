@@ -15,9 +15,10 @@ from sqlalchemy import text
 
 from studentcli import errors, schema
 from studentcli.cli import boundary
-from studentcli.cli.app import app
+from studentcli.cli.app import build_app
 from studentcli.database import REVISION, Database
-from studentcli.services.catalog import cancel_course, renumber_student
+from studentcli.services.cancelling import cancel_course
+from studentcli.services.catalog import renumber_student
 from studentcli.services.checks import check_database
 from tests.conftest import ENGINES, Run
 from tests.postgres import binary_folders
@@ -47,7 +48,7 @@ def call(
 
     def call(*arguments: str, database: str) -> "subprocess.CompletedProcess[str]":
         monkeypatch.setenv("STUDENTCLI_DATABASE_URL", database)
-        code = boundary.run(app, list(arguments))
+        code = boundary.run(build_app(list(arguments)), list(arguments))
         out, err = capsys.readouterr()
         return subprocess.CompletedProcess(arguments, code, out, err)
 
@@ -474,11 +475,11 @@ def test_a_backup_never_replaces_a_file(url: str, tmp_path: Path, call: Run) -> 
 
 
 def test_a_backup_that_fails_leaves_no_file(
-    tmp_path: Path, run: Run, postgres_programs: Path
+    tmp_path: Path, call: Run, postgres_programs: Path
 ) -> None:
     assert postgres_programs.is_dir()
     url = f"postgresql://registrar:s3cret@/school?host={tmp_path}"
-    done = run("db", "backup", "monday.dump", database=url, env={"PATH": os.environ["PATH"]})
+    done = call("db", "backup", "monday.dump", database=url)
     assert done.returncode == errors.ExitStatus.DATABASE
     assert "the backup failed" in done.stderr
     assert "s3cret" not in done.stderr
@@ -489,22 +490,25 @@ def test_a_backup_that_fails_leaves_no_file(
     "url", ["postgresql://me:s3cret@db/school", "postgres://me@db/school?password=s3cret"]
 )
 def test_the_password_goes_to_pg_dump_through_the_environment_only(
-    url: str, tmp_path: Path, run: Run
+    url: str, tmp_path: Path, call: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "bin" / "pg_dump"
     program.parent.mkdir()
     program.write_text('#!/bin/sh\necho "$@" > arguments\necho "$PGPASSWORD" > secret\n')
     program.chmod(0o755)
-    path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
-    done = run("db", "backup", "monday.dump", database=url, env={"PATH": path})
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    done = call("db", "backup", "monday.dump", database=url)
     assert done.returncode == 0
     assert "s3cret" not in (tmp_path / "arguments").read_text()
     assert "me@db/school" in (tmp_path / "arguments").read_text()
     assert (tmp_path / "secret").read_text() == "s3cret\n"
 
 
-def test_a_backup_without_pg_dump_says_what_to_install(tmp_path: Path, run: Run) -> None:
-    done = run("db", "backup", "a.dump", database="postgresql://db/x", env={"PATH": str(tmp_path)})
+def test_a_backup_without_pg_dump_says_what_to_install(
+    tmp_path: Path, call: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = call("db", "backup", "a.dump", database="postgresql://db/x")
     assert done.returncode == errors.ExitStatus.USAGE
     assert "pg_dump is not installed" in done.stderr
     assert not (tmp_path / "a.dump").exists()

@@ -169,7 +169,11 @@ def test_ids_go_on_behind_the_highest_one(plain: Database) -> None:
     schema.upgrade(plain)
     world = World(plain.url.render_as_string(hide_password=False))
     world.student("A", "B", "C")
-    assert world.count("students") == len(PLAIN_STUDENTS) + 3
+    world.course("D")
+    found = old_columns(plain)
+    highest = 2**40
+    assert [row[0] - highest for row in found["students"][-3:]] == [1, 2, 3]
+    assert found["courses"][-1][0] == highest + 1
 
 
 # ── the model is what the migrations make ────────────────────────────────────────────────

@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -15,7 +16,7 @@ from tests.test_render import at_terminal
 from tests.world import World
 
 LAYERS = ("option", "environment", "here", "user", "site")
-VALUES = {
+VALUES: dict[str, list[Any]] = {
     "database": [f"/{layer}.db" for layer in LAYERS],
     "term": [f"term-{layer}" for layer in LAYERS],
     "format": ["json", "jsonl", "csv", "tsv", "table"],

@@ -166,8 +166,10 @@ def _add_students(app: typer.Typer) -> None:
 
 def _tell_live(cli: Cli, student: str) -> None:
     """List what a student who becomes inactive keeps, with the command that drops it."""
-    from studentcli import render, services
+    from studentcli import render, services, values
     from studentcli.services import views
+
+    student = values.identifier(student)
 
     def unit(session: Any) -> Any:
         row = views.show_student(session, student)

@@ -117,7 +117,7 @@ def _add_inspections(group: typer.Typer) -> None:
         from studentcli.services.checks import check_database
 
         findings = cli.database.read(check_database)
-        if findings or cli.fmt != "table":
+        if findings or (cli.fmt != "table" and not cli.quiet):
             listing([finding.as_row() for finding in findings], FINDING_COLUMNS, cli.fmt)
         if findings:
             count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"

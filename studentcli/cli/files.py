@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -139,19 +140,17 @@ def _import(
     separator = "\t" if delimiter in {"\\t", "tab"} else delimiter
     if len(separator) != 1:
         raise errors.Usage("--delimiter takes one character")
-    source = CsvSource(file, encoding=encoding, delimiter=separator)
-    kept = RejectsFile(rejects, source.header) if rejects else None
-    report = Report(kept, every_row=bool(cli.explicit_format), forecast=cli.dry_run)
-    try:
-        result = _run_import(cli, source, report, BatchOptions(term=cli.term, **options))
-        if kept is not None:
-            kept.keep()
-    except BaseException:
-        if kept is not None:
-            kept.discard()
-        raise
-    finally:
-        source.close()
+    with closing(CsvSource(file, encoding=encoding, delimiter=separator)) as source:
+        kept = RejectsFile(rejects, source.header) if rejects else None
+        report = Report(kept, every_row=bool(cli.explicit_format), forecast=cli.dry_run)
+        try:
+            result = _run_import(cli, source, report, BatchOptions(term=cli.term, **options))
+            if kept is not None:
+                kept.keep()
+        except BaseException:
+            if kept is not None:
+                kept.discard()
+            raise
     _tell(cli, source, report, result)
     if result.refused:
         cli.exit_status = errors.ExitStatus.BATCH_REFUSED

@@ -64,8 +64,8 @@ def add_to(app: typer.Typer) -> None:
     @command(app, panel=PANEL)
     def history(
         cli: Cli,
-        operation: Annotated[
-            int | None,
+        number: Annotated[
+            str | None,
             typer.Argument(metavar="[NUMBER]", help="Show this operation.", show_default=False),
         ] = None,
         *,
@@ -85,8 +85,7 @@ def add_to(app: typer.Typer) -> None:
         """
         from studentcli.services import views
 
-        if operation is not None and not 0 < operation < 2**63:
-            raise errors.UnknownOperation(f"there is no operation {operation}")
+        operation = _operation(number) if number is not None else None
         unit: Any
         columns: tuple[Column, ...] = EVENT_TABLE if cli.fmt == "table" else EVENT_COLUMNS
         if operation is None and student is None and course is None and cli.term is None:
@@ -110,6 +109,13 @@ def add_to(app: typer.Typer) -> None:
         for row in rows:
             row["change"] = _change(row) if "code" in row else None
         listing(rows, _filled(rows, columns, cli.fmt), cli.fmt)
+
+
+def _operation(number: str) -> int:
+    """Read the number of an operation: digits alone, as history writes it."""
+    if not (number.isascii() and number.isdigit() and int(number) < 2**63):
+        raise errors.UnknownOperation(f"there is no operation {number}")
+    return int(number)
 
 
 def _change(row: dict[str, Any]) -> str:

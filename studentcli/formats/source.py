@@ -44,9 +44,13 @@ class CsvSource:
         self.encoding = "utf-8-sig" if encoding.lower().replace("_", "-") == "utf-8" else encoding
         self.delimiter = delimiter
         self._file = self._open(name)
-        self._identity = self._stat()
-        self.sha256 = self._hash()
-        self.header = self._read_header()
+        try:
+            self._identity = self._stat()
+            self.sha256 = self._hash()
+            self.header = self._read_header()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""

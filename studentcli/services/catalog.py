@@ -20,6 +20,7 @@ from studentcli.services.resolve import (
     find_student,
     is_sqlite,
     load_terms,
+    suggest_student,
 )
 
 Mode = Literal["add", "edit", "upsert"]
@@ -331,6 +332,9 @@ def save_record(
     saving.lock([row.key])
     outcomes = saving.save([row])
     _, promotions = saving.finish({outcomes[0].result: 1})
+    refusal = outcomes[0].refusal
+    if refusal is not None and refusal.code == "unknown-student":
+        outcomes[0].refusal = suggest_student(session, refusal, row.key[0])
     return Saved(outcomes, promotions)
 
 
