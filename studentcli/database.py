@@ -98,7 +98,8 @@ class Database:
         """Name the database as people do, without a password."""
         if self.is_sqlite:
             return str(self.url.database)
-        return self.url.set(drivername="postgresql").render_as_string(hide_password=True)
+        shown = self.url.set(drivername="postgresql").difference_update_query(["password"])
+        return shown.render_as_string(hide_password=True)
 
     @property
     def engine(self) -> Engine:

@@ -95,8 +95,10 @@ def load_settings(options: Mapping[str, Any]) -> Settings:
 
 
 def _has_password(url: str) -> bool:
-    authority = url.partition("://")[2].partition("/")[0]
-    return ":" in authority.rpartition("@")[0]
+    backend, _, rest = url.partition("://")
+    if backend.startswith("sqlite"):
+        return False
+    return ":" in rest.rpartition("@")[0] or "password=" in rest.partition("?")[2]
 
 
 def _text(found: tuple[str, Any] | None) -> str | None:
@@ -128,4 +130,9 @@ def _read_file(path: Path) -> dict[str, Any]:
             f"{path} sets {unknown[0]!r}, which is no setting",
             hint=f"settings are {', '.join(NAMES)}",
         )
+    for name, value in content.items():
+        wanted = (int, float) if name == "wait" else str
+        if isinstance(value, bool) or not isinstance(value, wanted):
+            kind = "a number" if name == "wait" else "text in quotes"
+            raise errors.Usage(f"{path}: {name} must be {kind}")
     return content

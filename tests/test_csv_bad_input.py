@@ -72,7 +72,9 @@ def offer(
 
     def call(content: bytes, *options: str) -> tuple[int, str]:
         (tmp_path / "in.csv").write_bytes(content)
-        code = run_line(build_app(["import"]), ["import", "in.csv", *options, "--database", desk.url])
+        code = run_line(
+            build_app(["import"]), ["import", "in.csv", *options, "--database", desk.url]
+        )
         captured = capsys.readouterr()
         assert captured.out == ""
         return code, captured.err

@@ -14,6 +14,7 @@ from studentcli.cli.context import Cli, state
 from studentcli.cli.framework import command
 from studentcli.records import KINDS
 from studentcli.render import DECISION_COLUMNS, Column, listing, note, safe_text
+from studentcli.render import error as tell_error
 
 if TYPE_CHECKING:
     from studentcli.formats.report import Report
@@ -180,10 +181,7 @@ def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult"
             f"nothing was applied: {result.refused} rows of {source.name} were refused",
             hint="mend the rows, or apply the good ones with --on-error skip --rejects FILE",
         )
-        if cli.explicit_format in {"json", "jsonl"}:
-            return
-        sys.stderr.write(f"error: {safe_text(error.message)} [{error.code}]\n")
-        sys.stderr.write(f"hint: {error.hint}\n")
+        tell_error(error, cli.explicit_format)
 
 
 def _summary(cli: Cli, source: "CsvSource", result: "BatchResult") -> str:

@@ -147,5 +147,8 @@ def remember_options(options: dict[str, Any]) -> None:
 
 def _merge(options: dict[str, Any]) -> dict[str, Any]:
     """Let the command's own options win over those in front of it."""
-    before = {name: value for name, value in _before.items() if value not in {None, False}}
-    return {**options, **before, **{n: v for n, v in options.items() if v not in {None, False}}}
+    return {**options, **_given(_before), **_given(options)}
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {n: value for n, value in options.items() if value is not None and value is not False}

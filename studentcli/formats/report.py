@@ -1,6 +1,5 @@
 """What an import tells: refused rows as they stood, an outcome for every row, counts by code."""
 
-import csv
 import json
 import os
 import tempfile
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from studentcli import errors
-from studentcli.render import outcome_row, promotion_row
+from studentcli.render import csv_writer, outcome_row, promotion_row
 from studentcli.requests import Decision, Refusal
 
 ADDED_COLUMNS: Final = ("_line", "_code", "_reason", "_request")
@@ -33,6 +32,7 @@ class RejectsFile:
         self.path = path
         self._kept = [i for i, name in enumerate(header) if name not in ADDED_COLUMNS]
         self._header = [header[i] for i in self._kept]
+        self._width = len(header)
         try:
             handle, self._temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         except OSError as error:
@@ -44,13 +44,17 @@ class RejectsFile:
         """Begin again with the header alone."""
         self._file.seek(0)
         self._file.truncate()
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow([*self._header, *ADDED_COLUMNS])
+        self._write_row = csv_writer(self._file)
+        self._write_row([*self._header, *ADDED_COLUMNS])
 
     def add(self, line: int, cells: list[str], refusal: Refusal, request: int) -> None:
         """Write one refused row; `request` is the line on which its request began."""
-        kept = [cells[i] if i < len(cells) else "" for i in self._kept]
-        self._writer.writerow([*kept, line, refusal.code, refusal.message, request])
+        # A row with too few or too many cells stays so: fed back as it is, it is refused again.
+        ragged = len(cells) != self._width
+        kept = cells if ragged else [cells[i] for i in self._kept]
+        if ragged and len(kept) == len(self._kept):
+            kept = [*kept, ""]
+        self._write_row([*kept, str(line), refusal.code, refusal.message, str(request)])
 
     def keep(self) -> None:
         """Put the file into its place."""

@@ -4,6 +4,7 @@ What makes the whole file unreadable (encoding, header, quotes) raises `errors.F
 before anything is decided.
 """
 
+import codecs
 import csv
 import hashlib
 import os
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, BinaryIO, Final, cast
 
 from studentcli import errors
 
@@ -41,7 +42,7 @@ class CsvSource:
 
     def __init__(self, name: str, *, encoding: str = "utf-8", delimiter: str = ",") -> None:
         self.name = "standard input" if name == "-" else name
-        self.encoding = "utf-8-sig" if encoding.lower().replace("_", "-") == "utf-8" else encoding
+        self.encoding = _text_encoding(encoding)
         self.delimiter = delimiter
         self._file = self._open(name)
         try:
@@ -95,6 +96,7 @@ class CsvSource:
         while block := self._file.read(BLOCK):
             if first:
                 self._require_text(block)
+                self._require_delimiter(block)
                 first = False
             digest.update(block)
         return digest.hexdigest()
@@ -113,6 +115,18 @@ class CsvSource:
                 hint="export it as CSV UTF-8",
             )
 
+    def _require_delimiter(self, block: bytes) -> None:
+        """Stop at a header that another character separates, quoted or not."""
+        line = block.partition(b"\n")[0].decode(self.encoding, errors="replace")
+        other = next((mark for mark in (";", "\t", "|") if mark in line), None)
+        if self.delimiter in line or other is None:
+            return
+        shown = "'\\t'" if other == "\t" else f"'{other}'"
+        raise errors.FileUnreadable(
+            f"{self.name} is separated by {shown}, not by {self.delimiter!r}",
+            hint=f"add --delimiter {shown}",
+        )
+
     @property
     def size(self) -> int:
         """The file's size in bytes."""
@@ -130,7 +144,7 @@ class CsvSource:
         """
         self._file.seek(0)
         # The file stays open for the second reading: the wrapper must not close it.
-        text = TextIOWrapper(self._file, encoding=self.encoding, newline="")
+        text = TextIOWrapper(cast("BinaryIO", self._file), encoding=self.encoding, newline="")
         csv.field_size_limit(FIELD_LIMIT)
         line = 1
         try:
@@ -145,8 +159,6 @@ class CsvSource:
             raise self._broken(line, str(error)) from error
         except (UnicodeDecodeError, UnicodeError) as error:
             raise self._undecodable(error) from error
-        except LookupError as error:
-            raise errors.FileUnreadable(f"there is no encoding {self.encoding}") from error
         finally:
             text.detach()
 
@@ -165,13 +177,6 @@ class CsvSource:
                 f"{self.name} is empty", hint="its first line must name the columns"
             )
         header = [cell.strip().lower() for cell in first[1]]
-        other = next((mark for mark in (";", "\t", "|") if mark in header[0]), None)
-        if len(header) == 1 and other:
-            shown = "'\\t'" if other == "\t" else f"'{other}'"
-            raise errors.FileUnreadable(
-                f"{self.name} is separated by {shown}, not by {self.delimiter!r}",
-                hint=f"add --delimiter {shown}",
-            )
         twice = sorted({name for name in header if header.count(name) > 1})
         if twice:
             raise errors.FileUnreadable(f"{self.name} names the column {twice[0]!r} twice")
@@ -186,20 +191,38 @@ class CsvSource:
 
     def _undecodable(self, error: UnicodeError) -> errors.FileUnreadable:
         """Find the byte: the decoder tells only the place inside its block."""
+        is_utf8 = self.encoding == "utf-8-sig"
         offset, line = 0, 1
         self._file.seek(0)
         for raw in self._file:
             try:
-                raw.decode("utf-8")
+                raw.decode("utf-8" if is_utf8 else self.encoding)
             except UnicodeDecodeError as found:
                 at = offset + found.start
+                name = "UTF-8" if is_utf8 else self.encoding
                 return errors.FileUnreadable(
-                    f"{self.name} is not UTF-8: byte {at} (line {line}), 0x{raw[found.start]:02x}",
+                    f"{self.name} is not {name}: byte {at} (line {line}), 0x{raw[found.start]:02x}",
                     hint="save it as CSV UTF-8, or name its encoding: --encoding cp1252",
                 )
             offset += len(raw)
             line += 1
         return errors.FileUnreadable(f"{self.name} is not {self.encoding}: {error}")
+
+
+def _text_encoding(name: str) -> str:
+    """Give an encoding by the name that Python knows it by; UTF-8 tolerates a BOM.
+
+    Raises:
+        errors.FileUnreadable: when there is none of that name for text.
+    """
+    try:
+        b"a;\xfc".decode(name, errors="replace")
+        known = codecs.lookup(name).name
+    except (LookupError, ValueError) as error:
+        raise errors.FileUnreadable(
+            f"there is no encoding {name!r}", hint="such as utf-8, cp1252 or utf-16"
+        ) from error
+    return "utf-8-sig" if known == "utf-8" else known
 
 
 def _spool(stream: IO[bytes]) -> IO[bytes]:

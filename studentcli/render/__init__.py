@@ -11,7 +11,7 @@ from studentcli.render.decisions import (
     promotion_row,
     promotion_sentence,
 )
-from studentcli.render.listings import Column, listing, record
+from studentcli.render.listings import Column, csv_writer, listing, record
 from studentcli.render.messages import error, note, refused
 from studentcli.render.text import Seats, display_width, is_terminal, jsonable, plain, safe_text
 
@@ -19,6 +19,7 @@ __all__ = [
     "DECISION_COLUMNS",
     "Column",
     "Seats",
+    "csv_writer",
     "decisions",
     "display_width",
     "error",

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Literal
 
@@ -56,22 +56,42 @@ def listing(
     elif fmt in {"json", "jsonl"}:
         _json(rows, columns, fmt, out)
     elif fmt == "csv":
-        import csv
-
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow([column.name for column in columns])
-        writer.writerows([plain(row.get(column.name)) for column in columns] for row in rows)
+        write_row = csv_writer(out)
+        write_row([column.name for column in columns])
+        cell = _shown if is_terminal(out) else plain
+        for row in rows:
+            write_row([cell(row.get(column.name)) for column in columns])
     else:
+        shown = safe_text if is_terminal(out) else str
         out.write("\t".join(column.name for column in columns) + "\n")
         for row in rows:
-            out.write("\t".join(_tsv_cell(row.get(column.name)) for column in columns) + "\n")
+            line = "\t".join(shown(_tsv_cell(row.get(column.name))) for column in columns)
+            out.write(f"{line}\n")
+
+
+def csv_writer(out: IO[str]) -> Callable[[Sequence[str]], object]:
+    """Give a function that writes one CSV row, ended by a line feed.
+
+    Python's writer leaves a lone carriage return unquoted, and readers take it for a line end:
+    such a row gets all its cells quoted.
+    """
+    import csv
+
+    plainly = csv.writer(out, lineterminator="\n").writerow
+    quoted = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow
+    return lambda cells: (quoted if any("\r" in cell for cell in cells) else plainly)(cells)
+
+
+def _shown(value: Any) -> str:
+    return safe_text(plain(value))
 
 
 def _json(
     rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], fmt: str, out: IO[str]
 ) -> None:
     objects = ({c.name: jsonable(row.get(c.name)) for c in columns} for row in rows)
-    lines = (json.dumps(item, ensure_ascii=False) for item in objects)
+    # A terminal must not run what a name holds; a program wants the name as it is.
+    lines = (json.dumps(item, ensure_ascii=is_terminal(out)) for item in objects)
     if fmt == "jsonl":
         out.writelines(f"{line}\n" for line in lines)
         return

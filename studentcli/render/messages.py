@@ -24,7 +24,7 @@ def error(problem: errors.StudentcliError, fmt: str | None) -> None:
         content = {
             "error": {"code": problem.code, "message": problem.message, "hint": problem.hint}
         }
-        sys.stderr.write(json.dumps(content, ensure_ascii=False) + "\n")
+        sys.stderr.write(json.dumps(content) + "\n")
         return
     sys.stderr.write(f"error: {safe_text(problem.message)} [{problem.code}]\n")
     if problem.hint:

@@ -38,7 +38,9 @@ def safe_text(text: str) -> str:
         category = unicodedata.category(letter)
         is_control = category in {"Cc", "Cf", "Cs", "Zl", "Zp"}
         if letter in JOINERS and 0 < index < len(text) - 1:
-            is_control = not (text[index - 1].isalpha() or unicodedata.combining(text[index - 1]))
+            before, after = text[index - 1], text[index + 1]
+            in_word = before.isalpha() or unicodedata.category(before) in {"Mn", "Mc"}
+            is_control = not (in_word and after.isalpha())
         shown.append(f"\\u{ord(letter):04x}" if is_control else letter)
     return "".join(shown)
 

@@ -74,7 +74,10 @@ def _check_file(session: Session) -> Iterator[Finding]:
 def _check_references(session: Session) -> Iterator[Finding]:
     """Find rows that point to nothing: a hand edit can make them where keys were switched off."""
     for column, parent in _references():
-        query = select(column).where(column.not_in(select(parent))).distinct().order_by(column)
+        # NOT EXISTS, not NOT IN: PostgreSQL compares every row with every other for the latter.
+        target = parent.table.alias()
+        found = select(target.c[parent.name]).where(target.c[parent.name] == column).exists()
+        query = select(column).where(column.is_not(None), ~found).distinct().order_by(column)
         for value in session.scalars(query):
             finding = f"is named in {column.table.name}.{column.name} but does not exist"
             yield Finding("reference", f"{parent.table.name} {value}", finding)
