@@ -73,6 +73,9 @@ def load_settings(options: Mapping[str, Any]) -> Settings:
         ),
     ]
     layers += [(str(path), _read_file(path)) for path in setting_files() if path.is_file()]
+    for name, value in layers[1][1].items():
+        if value is not None and not str(value).isprintable():
+            raise errors.Usage(f"{ENVIRONMENT[name]} holds what is no text")
     found: dict[str, tuple[str, Any]] = {}
     for place, layer in layers:
         for name in NAMES:

@@ -72,9 +72,8 @@ def offer(
 
     def call(content: bytes, *options: str) -> tuple[int, str]:
         (tmp_path / "in.csv").write_bytes(content)
-        code = run_line(
-            build_app(["import"]), ["import", "in.csv", *options, "--database", desk.url]
-        )
+        line = ["import", "in.csv", *options, "--database", desk.url]
+        code = run_line(build_app(line), line)
         captured = capsys.readouterr()
         assert captured.out == ""
         return code, captured.err
@@ -627,19 +626,15 @@ def test_formulas_are_stored_as_they_are_and_come_out_so(
     assert dict(again.totals) == {"unchanged": len(FORMULAS) + 3}
 
 
-@pytest.mark.parametrize("fmt", ["csv", "tsv"])
-def test_an_excel_export_holds_no_cell_that_a_spreadsheet_would_run(
-    desk: World, run: Run, fmt: str
-) -> None:
+def test_an_excel_export_holds_no_cell_that_a_spreadsheet_would_run(desk: World, run: Run) -> None:
     for number, cell in enumerate(FORMULAS):
         desk.student(f"F{number}", family_name=cell)
     desk.student("-17", "00731", family_name="O'Neil-King")
-    done = run("export", "students", "--excel", "--format", fmt, database=desk.url)
+    done = run("export", "students", "--excel", database=desk.url)
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
-    lines = list(csv.reader(io.StringIO(done.stdout), delimiter="\t" if fmt == "tsv" else ","))
-    assert not [cell for line in lines for cell in line if cell[:1] in {*"=+-@\t\r"} and cell]
+    lines = list(csv.reader(io.StringIO(done.stdout)))
+    assert not [cell for line in lines for cell in line if cell.startswith(tuple("=+-@\t\r"))]
     found = {line[0]: line[2] for line in lines}
     assert [found[f"F{n}"] for n in range(len(FORMULAS))] == [f"'{cell}" for cell in FORMULAS]
-    assert found["00731"] == "O'Neil-King"
-    assert "'-17" in found
+    assert found["00731"] == found["'-17"] == "O'Neil-King"

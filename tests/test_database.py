@@ -161,7 +161,7 @@ def test_an_error_in_a_unit_is_not_retried_and_rolls_everything_back(filled: Wor
     def unit(session: Session) -> None:
         attempts.append(1)
         raise_capacity(session, "A")
-        session.execute(text("UPDATE courses SET code = 'same'"))
+        session.execute(text("UPDATE courses SET capacity = -1"))
 
     with pytest.raises(IntegrityError):
         filled.database.write(unit)
@@ -471,7 +471,7 @@ def test_a_database_that_cannot_be_written_is_said(sqlite_world: World) -> None:
 def test_a_server_without_this_database_is_unavailable_and_no_password_is_shown(
     postgres: World,
 ) -> None:
-    url = postgres.database.url.set(database="no_such", password="s3cret")  # noqa: S106
+    url = postgres.database.url.set(database="no_such", password="s3cret")
     with pytest.raises(errors.DatabaseUnavailable, match="no_such") as caught:
         Database(url).read(lambda session: session.execute(text("SELECT 1")))
     assert "s3cret" not in caught.value.message

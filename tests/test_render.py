@@ -206,9 +206,7 @@ def test_a_message_never_executes_what_somebody_typed(
         assert err.getvalue().count("unknown-student") == 1
 
 
-@pytest.mark.parametrize(
-    "line", ["roster CS101", "courses S3", "student list --format tsv", "course show CS101"]
-)
+@pytest.mark.parametrize("line", ["roster CS101", "courses S3", "student list --format tsv"])
 def test_no_command_executes_a_name_at_a_terminal(
     hostile: World, tmp_path: Path, line: str
 ) -> None:
@@ -293,9 +291,7 @@ def test_errors_at_a_terminal_are_words_without_colour(sqlite_world: World, tmp_
 # ── pipes ────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
-    "line", ["courses --format table", "course show CS101 --format table", "--help", "courses S9"]
-)
+@pytest.mark.parametrize("line", ["courses --format table", "--help", "courses S9"])
 def test_a_pipe_gets_no_escape_sequence_whatever_the_environment_asks_for(
     sqlite_world: World, run: Run, line: str
 ) -> None:

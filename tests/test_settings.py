@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -300,25 +300,3 @@ def test_every_file_that_is_made_is_for_its_owner_only(run: Run, tmp_path: Path)
     assert {"new/s.db", "rejects.csv", "export.csv", "backup.db"} <= made
     modes = {name: oct(stat.S_IMODE((tmp_path / name).stat().st_mode)) for name in made}
     assert modes == dict.fromkeys(made, "0o600")
-
-
-@pytest.mark.usefixtures("open_umask")
-def test_the_backup_before_an_upgrade_is_for_its_owner_only(
-    new_database: Callable[..., str], run: Run
-) -> None:
-    from studentcli import schema
-
-    url = new_database("sqlite", empty=True)
-    schema.upgrade(Database(normalize_url(url)), create=True, revision="0001")
-    done = run("db", "upgrade", "-q", database=url)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    made = [path for path in Path(url).parent.iterdir() if path.name.endswith(".backup")]
-    assert [oct(stat.S_IMODE(path.stat().st_mode)) for path in made] == ["0o600"]
-
-
-def test_a_backup_never_overwrites(sqlite_world: World, run: Run, tmp_path: Path) -> None:
-    (tmp_path / "monday.db").write_text("mine")
-    done = run("db", "backup", "monday.db", database=sqlite_world.url)
-    assert done.returncode == 2
-    assert "exists already [usage]" in done.stderr
-    assert (tmp_path / "monday.db").read_text() == "mine"

@@ -10,7 +10,12 @@ import typer
 from typer.core import TyperGroup
 
 from studentcli import errors
-from studentcli.cli.context import Terminated, install_signals, state
+from studentcli.cli.context import (
+    Terminated,
+    install_signals,
+    silence_stdout,
+    state,
+)
 from studentcli.errors import ExitStatus
 
 
@@ -22,9 +27,9 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _silence_stdout()
+        silence_stdout()
     except OSError as error:
-        _silence_stdout()
+        silence_stdout()
         return _report(_output_failed(error))
     return code
 
@@ -53,7 +58,7 @@ def _call(group: TyperGroup, arguments: list[str]) -> int:
         usage = _usage_error(error)
         if usage is None:
             if isinstance(error, BrokenPipeError):
-                _silence_stdout()
+                silence_stdout()
                 return ExitStatus.DONE
             if isinstance(error, OSError) and error.filename is None:
                 raise _output_failed(error) from error
@@ -117,9 +122,3 @@ def _interrupted(*, terminated: bool) -> int:
 def _output_failed(error: OSError) -> errors.OutputFailed:
     done = "; the change was recorded" if state.recorded else ""
     return errors.OutputFailed(f"the output cannot be written: {error.strerror}{done}")
-
-
-def _silence_stdout() -> None:
-    """Let Python's own flush at the end find a place to write to."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

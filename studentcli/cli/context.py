@@ -1,5 +1,7 @@
 """What a command works with: its settings, its database, and how it speaks."""
 
+import contextlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -189,3 +191,21 @@ class Cli:
 def install_signals() -> None:
     """Let SIGTERM roll back as Ctrl-C does."""
     signal.signal(signal.SIGTERM, on_terminate)
+
+
+def open_streams() -> None:
+    """Make the standard streams fit for any text, and stand in for those that are closed."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
+        elif mode == "w" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def silence_stdout() -> None:
+    """Let Python's own flush at the end find a place to write to."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -142,6 +142,8 @@ def _import(
     if len(separator) != 1:
         raise errors.Usage("--delimiter takes one character")
     with closing(CsvSource(file, encoding=encoding, delimiter=separator)) as source:
+        if rejects and rejects.exists() and Path(file).exists() and rejects.samefile(file):
+            raise errors.Usage(f"--rejects {rejects} is the file that is read", hint="name another")
         kept = RejectsFile(rejects, source.header) if rejects else None
         report = Report(kept, every_row=bool(cli.explicit_format), forecast=cli.dry_run)
         try:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from studentcli.cli.context import Cli
+from studentcli.cli.context import Cli, silence_stdout
 from studentcli.records import RecordKind
 
 Parameter = inspect.Parameter
@@ -123,7 +123,11 @@ def command(
                 arguments["fields"] = {k: v for k, v in given.items() if v is not None}
             cli = Cli(_merge(options))
             cli.require_readable_settings()
-            function(cli, **arguments)
+            try:
+                function(cli, **arguments)
+                sys.stdout.flush()
+            except BrokenPipeError:  # whoever reads has enough: typer would make it exit 1
+                silence_stdout()
             if cli.exit_status:
                 raise typer.Exit(int(cli.exit_status))
 

@@ -114,7 +114,7 @@ def add_to(app: typer.Typer) -> None:
 def _operation(number: str) -> int:
     """Read the number of an operation: digits alone, as history writes it."""
     if not (number.isascii() and number.isdigit() and int(number) < 2**63):
-        raise errors.UnknownOperation(f"there is no operation {number}")
+        raise errors.Usage(f"{number!r} is no number of an operation", hint="studentcli history")
     return int(number)
 
 

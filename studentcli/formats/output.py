@@ -21,14 +21,33 @@ def writing(path: Path | None) -> Iterator[IO[str]]:
     if path is None:
         yield sys.stdout
         return
+    stream, temporary = temporary_beside(path)
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise errors.Usage(f"{path} cannot be written: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+        with stream:
             yield stream
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def temporary_beside(path: Path) -> tuple[IO[str], str]:
+    """Open a new file, mode 0600, that can take the place of `path` once it is complete.
+
+    Returns:
+        The stream, and the name of the temporary file.
+
+    Raises:
+        errors.Usage: when `path` is a folder, a pipe or a device, or cannot be written.
+    """
+    if path.exists() and not path.is_file():
+        raise errors.Usage(
+            f"{path} is no regular file and cannot be replaced by one",
+            hint="name a file; for a pipe or device write to standard output",
+        )
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "the path cannot be read"
+        raise errors.Usage(f"{path} cannot be written: {reason}") from error
+    return os.fdopen(handle, "w", encoding="utf-8", newline=""), temporary

@@ -1,14 +1,13 @@
 """What an import tells: refused rows as they stood, an outcome for every row, counts by code."""
 
 import json
-import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final
 
-from studentcli import errors
+from studentcli.formats.output import temporary_beside
 from studentcli.render import csv_writer, outcome_row, promotion_row
 from studentcli.requests import Decision, Refusal
 
@@ -33,11 +32,7 @@ class RejectsFile:
         self._kept = [i for i, name in enumerate(header) if name not in ADDED_COLUMNS]
         self._header = [header[i] for i in self._kept]
         self._width = len(header)
-        try:
-            handle, self._temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        except OSError as error:
-            raise errors.Usage(f"--rejects {path} cannot be written: {error.strerror}") from error
-        self._file = os.fdopen(handle, "w", encoding="utf-8", newline="")
+        self._file, self._temporary = temporary_beside(path)
         self.restart()
 
     def restart(self) -> None:
@@ -84,7 +79,7 @@ class Report:
         self.superseded: list[str] = []
         self._spool: IO[str] | None = None
         if every_row:
-            self._spool = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+            self._spool = tempfile.TemporaryFile("w+", encoding="utf-8")
 
     def restart(self) -> None:
         """Forget what was taken."""

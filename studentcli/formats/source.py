@@ -227,9 +227,10 @@ def _text_encoding(name: str) -> str:
 
 def _spool(stream: IO[bytes]) -> IO[bytes]:
     """Copy a stream that can be read only once; stop at once when it is no text."""
-    spooled = tempfile.TemporaryFile()  # noqa: SIM115  (the source closes it)
+    spooled = tempfile.TemporaryFile()
     while block := stream.read(BLOCK):
         if block.count(b"\0") == len(block):
+            spooled.close()
             raise errors.FileUnreadable("the input is no text: it holds only NUL bytes")
         spooled.write(block)
     spooled.seek(0)
