@@ -185,7 +185,7 @@ class Database:
                     raise self.explain(error) from error
             else:
                 return result
-            time.sleep(random.uniform(0.01, 0.05) * 2**attempt)
+            time.sleep(random.uniform(0.01, 0.05) * 2**attempt)  # noqa: S311  (jitter)
         raise AssertionError  # pragma: no cover
 
     @contextmanager

@@ -104,7 +104,7 @@ class Base(DeclarativeBase):
             "ck": "ck_%(table_name)s_%(constraint_name)s",
         }
     )
-    type_annotation_map = {
+    type_annotation_map = {  # noqa: RUF012  (read once by SQLAlchemy)
         str: Text,
         date: Date,
         datetime: UtcDateTime,

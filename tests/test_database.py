@@ -471,7 +471,7 @@ def test_a_database_that_cannot_be_written_is_said(sqlite_world: World) -> None:
 def test_a_server_without_this_database_is_unavailable_and_no_password_is_shown(
     postgres: World,
 ) -> None:
-    url = postgres.database.url.set(database="no_such", password="s3cret")
+    url = postgres.database.url.set(database="no_such", password="s3cret")  # noqa: S106
     with pytest.raises(errors.DatabaseUnavailable, match="no_such") as caught:
         Database(url).read(lambda session: session.execute(text("SELECT 1")))
     assert "s3cret" not in caught.value.message

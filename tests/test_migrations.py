@@ -204,7 +204,7 @@ def test_the_migrations_make_the_same_tables_as_the_model(
 
 def test_the_plain_alembic_command_checks_and_migrates_too(plain: Database) -> None:
     url = plain.url.set(drivername=plain.url.get_backend_name())
-    environment = {**os.environ, "STUDENTCLI_DATABASE_URL": url.render_as_string(False)}
+    environment = {**os.environ, "STUDENTCLI_DATABASE_URL": url.render_as_string(False)}  # noqa: FBT003
     for words in (["upgrade", "head"], ["check"]):
         done = subprocess.run(
             [sys.executable, "-m", "alembic", *words],

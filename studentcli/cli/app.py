@@ -47,7 +47,7 @@ def build_app(arguments: list[str]) -> typer.Typer:
     return app
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> None:  # noqa: FBT001  (typer calls it so)
     if wanted:
         typer.echo(f"studentcli {__version__}")
         raise typer.Exit
@@ -57,7 +57,7 @@ def root(
     *,
     database: DatabaseOption = None,
     term: TermOption = None,
-    format: FormatOption = None,
+    format: FormatOption = None,  # noqa: A002  (the option's name)
     actor: ActorOption = None,
     wait: WaitOption = None,
     quiet: QuietOption = False,

@@ -79,7 +79,7 @@ class Report:
         self.superseded: list[str] = []
         self._spool: IO[str] | None = None
         if every_row:
-            self._spool = tempfile.TemporaryFile("w+", encoding="utf-8")
+            self._spool = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
 
     def restart(self) -> None:
         """Forget what was taken."""

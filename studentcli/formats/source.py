@@ -227,7 +227,7 @@ def _text_encoding(name: str) -> str:
 
 def _spool(stream: IO[bytes]) -> IO[bytes]:
     """Copy a stream that can be read only once; stop at once when it is no text."""
-    spooled = tempfile.TemporaryFile()
+    spooled = tempfile.TemporaryFile()  # noqa: SIM115  (the source closes it)
     while block := stream.read(BLOCK):
         if block.count(b"\0") == len(block):
             spooled.close()

@@ -89,7 +89,7 @@ def migrating(database: Database) -> Iterator[Connection]:
     """
     with database.engine.connect() as connection:
         if database.is_sqlite:
-            connection = connection.execution_options(studentcli_writes=True)
+            connection = connection.execution_options(studentcli_writes=True)  # noqa: PLW2901
             driver: Any = connection.connection.driver_connection
             # On the driver's connection: a pragma inside a transaction does nothing.
             driver.execute("PRAGMA foreign_keys = OFF")

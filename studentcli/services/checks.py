@@ -238,7 +238,7 @@ def _merge(
     one, other = next(lefts, None), next(rights, None)
     while one is not None or other is not None:
         if other is None or (one is not None and one[0] < other[0]):
-            assert one is not None
+            assert one is not None  # noqa: S101  (the loop looks)
             yield one[0], one[1], None
             one = next(lefts, None)
         elif one is None or other[0] < one[0]:
