@@ -215,9 +215,11 @@ class Database:
         with connection:
             if self.is_sqlite:
                 connection = connection.execution_options(studentcli_writes=writes)
-            elif not writes:
+            else:
+                # Said for every transaction: a server may have other defaults.
                 connection = connection.execution_options(
-                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                    isolation_level="READ COMMITTED" if writes else "REPEATABLE READ",
+                    postgresql_readonly=not writes,
                 )
             try:
                 connection.begin()

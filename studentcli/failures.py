@@ -69,12 +69,12 @@ def _blockers(database: Database) -> str:
         " JOIN pg_stat_activity b ON b.pid = blocking.pid"
         " WHERE w.datname = current_database() LIMIT 3"
     )
-    idle = text(
-        "SELECT application_name, pid FROM pg_stat_activity WHERE datname ="
-        " current_database() AND state = 'idle in transaction' LIMIT 3"
+    oldest = text(
+        "SELECT application_name, pid FROM pg_stat_activity WHERE datname = current_database()"
+        " AND xact_start IS NOT NULL AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT 1"
     )
     with suppress(DBAPIError), database.engine.connect() as connection:
-        rows = connection.execute(waited_for).all() or connection.execute(idle).all()
+        rows = connection.execute(waited_for).all() or connection.execute(oldest).all()
         if rows:
             return ", ".join(
                 f"{name or 'a session'} (server process {process})" for name, process in rows

@@ -308,7 +308,7 @@ UNUSABLE = [
     "course cancel CS101 --reason x --format xml", "term add T9 --format xml",
     "courses --format xml", "enroll S1042 MATH200 --wait -1", "enroll S1042 MATH200 --wait nan",
     "enroll S1042 MATH200 --wait inf", "enroll S1042 MATH200 --wait soon", "export grades",
-    "history --limit 0", "history --limit 9223372036854775808", "history many",
+    "history --limit 0", "history --limit 9223372036854775808", "history --course",
     "import in.csv --on-error ignore", "import in.csv --delimiter ;;", "import in.csv --chunk 0",
     "import in.csv --format xml", "import missing.csv", "import .", "db backup in.csv",
     "db backup missing/new.db", "export students -o missing/new.csv",

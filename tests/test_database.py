@@ -383,7 +383,6 @@ def test_busy_names_who_holds_the_lock_on_postgresql(postgres: World) -> None:
     assert f"studentcli:{os.getpid()} (server process " in caught.value.message
 
 
-@pytest.mark.xfail(strict=True, reason="failures._blockers knows idle holders only")
 def test_busy_names_a_holder_that_is_working_too(postgres: World) -> None:
     asleep = threading.Event()
 
@@ -401,7 +400,6 @@ def test_busy_names_a_holder_that_is_working_too(postgres: World) -> None:
     assert f"studentcli:{os.getpid()} (server process " in caught.value.message
 
 
-@pytest.mark.xfail(strict=True, reason="Database.connect assumes READ COMMITTED")
 def test_writers_read_what_is_committed_whatever_the_server_defaults_to(postgres: World) -> None:
     name = postgres.database.url.database
     with postgres.database.session(writes=True) as session:

@@ -121,15 +121,7 @@ def command(
             if of_record:
                 given = {key: arguments.pop(key) for key in of_record}
                 arguments["fields"] = {k: v for k, v in given.items() if v is not None}
-            cli = Cli(_merge(options))
-            cli.require_readable_settings()
-            try:
-                function(cli, **arguments)
-                sys.stdout.flush()
-            except BrokenPipeError:  # whoever reads has enough: typer would make it exit 1
-                silence_stdout()
-            if cli.exit_status:
-                raise typer.Exit(int(cli.exit_status))
+            _carry_out(Cli(_merge(options)), function, arguments)
 
         parameters = own + added
         call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -138,6 +130,17 @@ def command(
         return function
 
     return declare
+
+
+def _carry_out(cli: Cli, function: Callable[..., None], arguments: dict[str, Any]) -> None:
+    cli.require_readable_settings()
+    try:
+        function(cli, **arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has enough: typer would make it exit 1
+        silence_stdout()
+    if cli.exit_status:
+        raise typer.Exit(int(cli.exit_status))
 
 
 _before: dict[str, Any] = {}

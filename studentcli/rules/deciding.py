@@ -174,7 +174,7 @@ def decide(
         if outcome.course_id is not None and outcome.result not in _WITHOUT_EFFECT:
             touched[outcome.course_id] = facts.courses[outcome.course_id]
     for course in touched.values():
-        if course.queue:
+        if course.queue and course.has_free_seat:
             decision.promotions += run_queue(course, facts, policy)
             _settle(decision, course)
     return decision
