@@ -298,12 +298,21 @@ def test_an_encoding_that_is_none_is_refused(tmp_path: Path, encoding: str) -> N
         source(tmp_path, b"student\n\xfc..\n", encoding=encoding).close()
 
 
-def test_the_byte_that_a_named_encoding_does_not_have_is_told(offer: Offer) -> None:
-    content = b"student,family_name\nS1,M\xfcller\nS2,\x81\n"
-    code, stderr = offer(content, "--encoding", "cp1252")
+@pytest.mark.parametrize(
+    ("encoding", "good", "bad"),
+    [
+        ("cp1252", b"student,family_name\nS1,M\xfcller\nS2,", b"\x81\n"),
+        ("utf-16", "student,family_name\nS1,Müller\nS2,".encode("utf-16"), b"\x00\xd8\n\x00"),
+    ],
+    ids=["cp1252", "utf-16"],
+)
+def test_the_byte_that_a_named_encoding_does_not_have_is_told(
+    offer: Offer, encoding: str, good: bytes, bad: bytes
+) -> None:
+    code, stderr = offer(good + bad, "--encoding", encoding)
     assert code == 2
-    assert f"byte {content.index(0x81)} (line 3)" in stderr
-    assert "UTF-8" not in stderr.splitlines()[0]
+    assert f"byte {len(good)} (line 3)" in stderr
+    assert "not UTF-8" not in stderr
 
 
 @pytest.mark.parametrize(("name", "letter"), [(";", ";"), ("tab", "\t"), (r"\t", "\t"), ("|", "|")])

@@ -7,6 +7,7 @@ before anything is decided.
 import codecs
 import csv
 import hashlib
+import itertools
 import os
 import stat
 import sys
@@ -190,23 +191,25 @@ class CsvSource:
         )
 
     def _undecodable(self, error: UnicodeError) -> errors.FileUnreadable:
-        """Find the byte: the decoder tells only the place inside its block."""
-        is_utf8 = self.encoding == "utf-8-sig"
+        """Find the byte: the decoder tells only the place inside what it was given."""
+        name = "UTF-8" if self.encoding == "utf-8-sig" else self.encoding
+        hint = "save it as CSV UTF-8, or name its encoding with --encoding, such as cp1252"
+        decoder = codecs.getincrementaldecoder(self.encoding)()
         offset, line = 0, 1
         self._file.seek(0)
-        for raw in self._file:
+        for raw in itertools.chain(self._file, [b""]):
             try:
-                raw.decode("utf-8" if is_utf8 else self.encoding)
+                line += decoder.decode(raw, final=not raw).count("\n")
             except UnicodeDecodeError as found:
-                at = offset + found.start
-                name = "UTF-8" if is_utf8 else self.encoding
+                # What the decoder held back from the line before stands in front of this one.
+                at = offset + len(raw) - len(found.object) + found.start
+                line += found.object[: found.start].count(b"\n")
+                byte = found.object[found.start]
                 return errors.FileUnreadable(
-                    f"{self.name} is not {name}: byte {at} (line {line}), 0x{raw[found.start]:02x}",
-                    hint="save it as CSV UTF-8, or name its encoding: --encoding cp1252",
+                    f"{self.name} is not {name}: byte {at} (line {line}), 0x{byte:02x}", hint=hint
                 )
             offset += len(raw)
-            line += 1
-        return errors.FileUnreadable(f"{self.name} is not {self.encoding}: {error}")
+        return errors.FileUnreadable(f"{self.name} is not {name}: {error}", hint=hint)
 
 
 def _text_encoding(name: str) -> str:
