@@ -263,12 +263,21 @@ def _commit(database: Database, session: Session) -> None:
 
 
 def _is_recorded(database: Database, request_key: str) -> bool:
-    """Look an operation up by its request key over a new connection, for up to 30 s."""
-    query = text("SELECT 1 FROM operations WHERE request_key = :key")
+    """Find out over a new connection, for about 30 s, whether an operation was recorded.
+
+    A look is not enough: the server may still be at work on the lost COMMIT. Adding the same key
+    waits until that transaction has ended, one way or the other; what was added is rolled back.
+    """
+    probe = text(
+        "INSERT INTO operations (kind, channel, actor, request_key, outcome, started_at,"
+        " finished_at, totals) VALUES ('probe', 'probe', 'probe', :key, 'done',"
+        " CURRENT_TIMESTAMP, CURRENT_TIMESTAMP, '{}') ON CONFLICT (request_key) DO NOTHING"
+    )
     for pause in (0.2, 0.5, 1, 2, 4, 8, 15):
         try:
             with database.engine.connect() as connection:
-                return connection.execute(query, {"key": request_key}).first() is not None
+                set_lock_timeout(connection, 5)
+                return connection.execute(probe, {"key": request_key}).rowcount == 0
         except DBAPIError:
             time.sleep(pause)
     raise errors.DatabaseUnavailable(

@@ -287,9 +287,6 @@ def test_a_commit_whose_answer_is_lost_is_found_by_its_request_key(postgres: Wor
     assert postgres.count("operations") == operations + 1
 
 
-@pytest.mark.xfail(
-    strict=True, reason="database._is_recorded looks, but does not wait for the lost COMMIT"
-)
 def test_a_commit_that_is_still_under_way_is_waited_for(postgres: World) -> None:
     postgres.course("A", capacity=5)
     with cut_line(postgres, pause=1.5) as through_line:
