@@ -147,7 +147,7 @@ def test_a_batch_gives_what_its_requests_give_one_at_a_time(
 
 
 def assert_sound(world: World) -> None:
-    """The tables equal the events, nobody is oversold, no seat is idle before the eligible."""
+    """The tables equal what the events say, row by row."""
     with world.database.session(writes=False) as session:
         assert check_database(session) == []
         replayed = replay_events(session)

@@ -133,11 +133,6 @@ class CsvSource:
         """The file's size in bytes."""
         return self._identity[0]
 
-    @property
-    def bytes_read(self) -> int:
-        """How far the file was read, in bytes, roughly."""
-        return self._file.tell()
-
     def records(self) -> Iterator[Row]:
         """Read the file from its beginning: every record with the line it begins on.
 
