@@ -128,7 +128,7 @@ class Database:
             return connection
 
         engine = create_engine(self.url, creator=connect, poolclass=NullPool)
-        event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "begin", lambda connection: _begin_sqlite(connection, self.wait))
         return engine
 
     def _create_postgres(self) -> Engine:
@@ -239,10 +239,33 @@ class Database:
         return explained or error
 
 
-def _begin_sqlite(connection: Connection) -> None:
+def _begin_sqlite(connection: Connection, wait: float) -> None:
     # The driver's own BEGIN is deferred: check-then-insert under it oversells every time.
-    writes = connection.get_execution_options().get("studentcli_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    run = connection.exec_driver_sql
+    if connection.get_execution_options().get("studentcli_writes", False):
+        run("PRAGMA busy_timeout = 0")
+        until_free(lambda: run("BEGIN IMMEDIATE"), wait)
+    else:
+        run("BEGIN")
+    run(f"PRAGMA busy_timeout = {round(wait * 1000)}")
+
+
+def until_free(attempt: Callable[[], object], wait: float) -> None:
+    """Repeat what finds a SQLite file locked, for `wait` seconds at most.
+
+    SQLite's own waiting lets no Ctrl-C through, and does not wait at all for some locks.
+    """
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            attempt()
+        except (DBAPIError, sqlite3.Error) as error:
+            code = getattr(getattr(error, "orig", error), "sqlite_errorcode", 0) & 0xFF
+            if code != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  (jitter)
+        else:
+            return
 
 
 def _commit(database: Database, session: Session) -> None:

@@ -567,6 +567,24 @@ def test_a_batch_that_is_stopped_is_rolled_back_and_says_so(
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_waiting_for_somebody_elses_lock_can_be_stopped(
+    world: World, tmp_path: Path, number: int, code: int
+) -> None:
+    fill(world)
+    with everything_locked(world):
+        waiting = subprocess.Popen(
+            [sys.executable, "-c", INTERRUPTIBLE, "enroll", "S1042", "MATH200", "--wait", "60"],
+            env={**os.environ, "STUDENTCLI_DATABASE_URL": world.url, "HOME": str(tmp_path)},
+            cwd=tmp_path, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        time.sleep(2)  # more than the program needs to reach the lock; sooner is no failure
+        waiting.send_signal(number)
+        _, told = waiting.communicate(timeout=20)
+    assert waiting.returncode == code
+    assert "rolled back, nothing was changed" in told
+
+
 # ── the database ─────────────────────────────────────────────────────────────────────────
 
 WRITING = ("enroll S1042 MATH200", "drop S1042 CS101", "student add S9", "import in.csv",

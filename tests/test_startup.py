@@ -9,7 +9,7 @@ import pytest
 
 from tests.world import World
 
-HEAVY = ("sqlalchemy", "alembic", "fastapi", "psycopg", "rich")
+HEAVY = ("sqlalchemy", "alembic", "fastapi", "psycopg", "pydantic", "rich")
 PROBE = """
 import sys
 sys.argv = ["studentcli", *sys.argv[1:]]

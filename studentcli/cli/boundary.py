@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import signal
 import sys
 from typing import cast
 
@@ -10,19 +11,14 @@ import typer
 from typer.core import TyperGroup
 
 from studentcli import errors
-from studentcli.cli.context import (
-    Terminated,
-    install_signals,
-    silence_stdout,
-    state,
-)
+from studentcli.cli.context import install_signals, silence_stdout, state
 from studentcli.errors import ExitStatus
 
 
 def run(app: typer.Typer, arguments: list[str]) -> int:
     """Run a command line; gives the exit code."""
     install_signals()
-    state.fmt, state.recorded = _format_of(arguments), False
+    state.fmt, state.recorded, state.signal = _format_of(arguments), False, None
     code = _run(app, arguments)
     try:
         sys.stdout.flush()
@@ -38,13 +34,15 @@ def _run(app: typer.Typer, arguments: list[str]) -> int:
     try:
         _require_text(arguments)
         code = _call(cast("TyperGroup", typer.main.get_command(app)), arguments)
-    except errors.StudentcliError as error:
-        return _report(error)
-    except (Terminated, KeyboardInterrupt) as interruption:
-        return _interrupted(terminated=isinstance(interruption, Terminated))
-    if code == ExitStatus.INTERRUPTED:
-        return _interrupted(terminated=False)
-    return code
+    except KeyboardInterrupt:
+        return _interrupted()
+    except Exception as error:
+        if state.signal is not None:  # what fails while everything is left is no news
+            return _interrupted()
+        if isinstance(error, errors.StudentcliError):
+            return _report(error)
+        raise
+    return _interrupted() if code == ExitStatus.INTERRUPTED else code
 
 
 def _call(group: TyperGroup, arguments: list[str]) -> int:
@@ -109,7 +107,8 @@ def _report(error: errors.StudentcliError) -> int:
     return error.exit_status
 
 
-def _interrupted(*, terminated: bool) -> int:
+def _interrupted() -> int:
+    terminated = state.signal == signal.SIGTERM
     word = "terminated" if terminated else "interrupted"
     outcome = (
         "the change was already recorded" if state.recorded else "rolled back, nothing was changed"

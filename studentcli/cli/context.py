@@ -23,16 +23,6 @@ if TYPE_CHECKING:
     from studentcli.services.operations import Act
 
 
-class Terminated(BaseException):
-    """SIGTERM arrived: leave through every `finally`, so that the transaction is rolled back."""
-
-
-def on_terminate(signum: int, frame: object) -> None:
-    """Turn SIGTERM into an exception."""
-    del signum, frame
-    raise Terminated
-
-
 @dataclass
 class State:
     """What the boundary needs to know when a command ends in an unusual way."""
@@ -40,6 +30,8 @@ class State:
     fmt: str | None = None
     recorded: bool = False
     """Whether the command's change is committed."""
+    signal: int | None = None
+    """The signal that asked the process to stop, if one did."""
 
 
 state = State()
@@ -189,8 +181,17 @@ class Cli:
 
 
 def install_signals() -> None:
-    """Let SIGTERM roll back as Ctrl-C does."""
-    signal.signal(signal.SIGTERM, on_terminate)
+    """Let SIGTERM roll back as Ctrl-C does; a SIGINT that is ignored (`nohup … &`) stays so."""
+    signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _stop)
+
+
+def _stop(signum: int, frame: object) -> None:
+    """Leave through every `finally`; drivers cancel their query on this very exception."""
+    del frame
+    state.signal = signum
+    raise KeyboardInterrupt
 
 
 def open_streams() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from studentcli.cli.context import Cli, silence_stdout
 from studentcli.records import RecordKind
@@ -49,8 +49,48 @@ COMMON: dict[str, tuple[Any, Any]] = {
 }
 
 
+class _PlainText:
+    """Takes text as it stands, and leaves every other value to typer's own coercion.
+
+    Measured: building pydantic's adapters for the text options of one command cost a quarter of
+    the start-up of `courses STUDENT`.
+    """
+
+    def __init__(self, typers_own: Callable[[], Any]) -> None:
+        self._typers_own = typers_own
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        annotation = param.type_descriptor.annotation
+        is_one = param.nargs == 1 and not param.multiple
+        if is_one and (value is None or type(value) is annotation):  # text, or a default
+            return value
+        if annotation == list[str] and not isinstance(value, str):
+            return () if value is None else list(value)
+        return self._typers_own().coerce(value, param=param, ctx=ctx)
+
+
+def _lightened(params: list[Any]) -> list[Any]:
+    for param in params:
+        if "get_runtime_param" not in vars(param):
+            plain = _PlainText(param.get_runtime_param)
+            param.get_runtime_param = lambda plain=plain: plain
+    return params
+
+
+class Command(TyperCommand):
+    """A command whose text options need no pydantic."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """List the parameters."""
+        return _lightened(super().get_params(ctx))
+
+
 class Group(TyperGroup):
     """A group of commands that lists them in the order of declaration."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """List the parameters."""
+        return _lightened(super().get_params(ctx))
 
 
 def new_app(help_text: str, **more: Any) -> typer.Typer:
@@ -126,7 +166,7 @@ def command(
         parameters = own + added
         call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         call.__annotations__ = {p.name: p.annotation for p in parameters}
-        app.command(name, rich_help_panel=panel)(call)
+        app.command(name, cls=Command, rich_help_panel=panel)(call)
         return function
 
     return declare

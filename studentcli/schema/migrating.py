@@ -15,7 +15,13 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from studentcli import errors
-from studentcli.database import REVISION, Database, current_revision, set_lock_timeout
+from studentcli.database import (
+    REVISION,
+    Database,
+    current_revision,
+    set_lock_timeout,
+    until_free,
+)
 from studentcli.models import Base
 from studentcli.schema.copying import backup
 from studentcli.schema.script import ADVISORY_LOCK, MIGRATION_LOCK_TIMEOUT, one_piece
@@ -313,8 +319,8 @@ def keep_write_ahead_log(database: Database) -> None:
         return
     path = Path(str(database.url.database))
     try:
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=database.wait)) as driver:
-            driver.execute("PRAGMA journal_mode = WAL")
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as driver:
+            until_free(lambda: driver.execute("PRAGMA journal_mode = WAL"), database.wait)
     except sqlite3.Error as error:
         raise errors.DatabaseUnavailable(f"{path} cannot be used: {error}") from error
 
