@@ -54,7 +54,11 @@ class EnrollmentFact:
 
 @dataclass(slots=True)
 class CourseFact:
-    """A course with its seats and its queue (student id → enrollment, in the order of places)."""
+    """A course with its seats, its queue and the enrollments looked up so far.
+
+    `enrollments` and `queue` lead from the student's id to the enrollment; the queue holds the
+    waitlisted ones, in the order of their places.
+    """
 
     course_id: int
     term: TermFact
@@ -64,6 +68,7 @@ class CourseFact:
     capacity: int | None = None
     waitlist_capacity: int = 0
     taken: int = 0
+    enrollments: dict[int, EnrollmentFact] = field(default_factory=dict)
     queue: dict[int, EnrollmentFact] = field(default_factory=dict)
     last_place: int = 0
     ref: str = ""
@@ -75,6 +80,23 @@ class CourseFact:
     def has_free_seat(self) -> bool:
         """Whether somebody could sit down."""
         return self.capacity is None or self.taken < self.capacity
+
+    def put(self, student_id: int, after: EnrollmentFact | None) -> None:
+        """Let an enrollment stand as `after`; seats and queue follow."""
+        before = self.enrollments.get(student_id)
+        if before is not None:
+            if before.status in SEATED_STATUSES:
+                self.taken -= 1
+            elif before.status == "waitlisted":
+                del self.queue[student_id]
+        if after is None:
+            del self.enrollments[student_id]
+            return
+        self.enrollments[student_id] = after
+        if after.status in SEATED_STATUSES:
+            self.taken += 1
+        elif after.status == "waitlisted":
+            self.queue[student_id] = after
 
 
 class Event(NamedTuple):
@@ -121,78 +143,52 @@ class JournalEntry(NamedTuple):
 class Facts:
     """The facts of one operation.
 
-    `enrollments` holds those looked up so far except the waitlisted ones, which live in their
-    course's queue; `changed` the ones to be written; `events` what is to be recorded.
+    `changed` holds the enrollments to be written, `events` what is to be recorded.
     """
 
     students: dict[int, StudentFact] = field(default_factory=dict)
     courses: dict[int, CourseFact] = field(default_factory=dict)
-    enrollments: dict[Key, EnrollmentFact] = field(default_factory=dict)
     changed: dict[Key, EnrollmentFact] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     journal: list[JournalEntry] | None = None
 
-    def enrollment(self, student_id: int, course: CourseFact) -> EnrollmentFact | None:
-        """Find the enrollment of a student in a course, or none."""
-        queued = course.queue.get(student_id)
-        return (
-            queued if queued is not None else self.enrollments.get((student_id, course.course_id))
-        )
-
-    def move(self, student_id: int, course: CourseFact, step: Move) -> EnrollmentFact:
+    def move(self, student_id: int, course: CourseFact, step: Move) -> None:
         """Change the state of an enrollment: seats, queue and the event follow from it."""
+        action, to_status, on, line, grade, detail = step
         key = (student_id, course.course_id)
-        before = self.enrollment(student_id, course)
+        before = course.enrollments.get(student_id)
         if self.journal is not None:
             self.journal.append(JournalEntry(key, before, key in self.changed, course.last_place))
         place = None
-        if step.to_status == "waitlisted":
-            course.last_place += 1
-            place = course.last_place
-        after = _after(before, step, place)
-        self._put(key, course, before, after)
+        if to_status == "waitlisted":
+            place = course.last_place = course.last_place + 1
+        if before is None:
+            from_status = None
+            after = EnrollmentFact(
+                to_status, on, on, on, place, grade, ((action, on, grade),), in_table=False
+            )
+        else:
+            from_status = before.status
+            after = _after(before, step, place)
+        course.put(student_id, after)
         self.changed[key] = after
         self.events.append(
             Event(
-                step.line,
-                student_id,
-                course.course_id,
-                step.action,
-                None if before is None else before.status,
-                step.to_status,
-                place,
-                step.grade,
-                None,
-                step.on,
-                step.detail,
+                line, student_id, course.course_id, action, from_status, to_status, place, grade,
+                None, on, detail,
             )
-        )
-        return after
+        )  # fmt: skip
 
-    def _put(
-        self,
-        key: Key,
-        course: CourseFact,
-        before: EnrollmentFact | None,
-        after: EnrollmentFact | None,
-    ) -> None:
-        """Put `after` into the place of `before`, and keep the course's seats and queue in step."""
-        student_id = key[0]
-        if before is not None:
-            if before.status in SEATED_STATUSES:
-                course.taken -= 1
-            if before.status == "waitlisted":
-                del course.queue[student_id]
-            else:
-                del self.enrollments[key]
-        if after is None:
-            return
-        if after.status in SEATED_STATUSES:
-            course.taken += 1
-        if after.status == "waitlisted":
-            course.queue[student_id] = after
-        else:
-            self.enrollments[key] = after
+    def forget_written(self) -> None:
+        """Drop what the tables hold by now, so that memory stays flat; the queues stay."""
+        for enrollment in self.changed.values():
+            if enrollment.place is not None:
+                enrollment.in_table = True
+        self.changed.clear()
+        self.events.clear()
+        for course in self.courses.values():
+            if len(course.enrollments) > len(course.queue):
+                course.enrollments = dict(course.queue)
 
     def begin_journal(self) -> int:
         """Start remembering moves, so that `rewind` can take them back; gives the mark."""
@@ -203,7 +199,7 @@ class Facts:
         """Take back every move since `begin_journal` gave `mark`."""
         for key, before, was_changed, last_place in reversed(self.journal or []):
             course = self.courses[key[1]]
-            self._put(key, course, self.enrollment(key[0], course), before)
+            course.put(key[0], before)
             course.queue = dict(sorted(course.queue.items(), key=lambda item: item[1].place or 0))
             course.last_place = last_place
             del self.changed[key]
@@ -213,20 +209,17 @@ class Facts:
         self.journal = None
 
 
-def _after(before: EnrollmentFact | None, step: Move, place: int | None) -> EnrollmentFact:
+def _after(before: EnrollmentFact, step: Move, place: int | None) -> EnrollmentFact:
     """Derive the state that a step leads to; the one before stays as it is."""
     by_system = step.action == "promote"
-    is_add = step.action == "enroll"
-    recorded = before.recorded if before is not None else ()
-    if not by_system:
-        recorded = (*recorded, (step.action, step.on, step.grade))
+    recorded = before.recorded
     return EnrollmentFact(
         status=step.to_status,
-        enrolled_on=step.on if is_add or before is None else before.enrolled_on,
+        enrolled_on=step.on if step.action == "enroll" else before.enrolled_on,
         status_since=step.on,
-        changed_on=before.changed_on if by_system and before is not None else step.on,
+        changed_on=before.changed_on if by_system else step.on,
         place=place,
         grade=step.grade,
-        recorded=recorded,
-        in_table=before is not None and before.in_table,
+        recorded=recorded if by_system else (*recorded, (step.action, step.on, step.grade)),
+        in_table=before.in_table,
     )

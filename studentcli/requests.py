@@ -6,6 +6,7 @@ from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from studentcli import errors
+from studentcli.records import RecordKind
 
 Action = Literal["enroll", "drop", "withdraw", "complete"]
 ACTIONS: Final[tuple[Action, ...]] = ("enroll", "drop", "withdraw", "complete")
@@ -97,6 +98,23 @@ class Wanted:
             self.students.add(request.student)
         for change in request.changes:
             self.changes.setdefault((change.action == "enroll", change.course), change)
+
+
+@dataclass
+class Survey:
+    """What the first pass over a file found, before any lock.
+
+    Args:
+        rows: how many rows it has.
+        wanted: what an enrollments file names.
+        kind: which kind of record another file holds.
+        keys: the keys of its records.
+    """
+
+    rows: int = 0
+    wanted: Wanted = field(default_factory=Wanted)
+    kind: RecordKind | None = None
+    keys: set[tuple[str, ...]] = field(default_factory=set)
 
 
 @dataclass(slots=True, frozen=True)

@@ -39,7 +39,7 @@ def state(status: str, **fields: Any) -> EnrollmentFact:
 def facts_with(where: CourseFact, enrollment: EnrollmentFact | None = None) -> Facts:
     facts = Facts(students={1: ADA}, courses={where.course_id: where})
     if enrollment is not None:
-        facts._put((1, where.course_id), where, None, enrollment)
+        where.put(1, enrollment)
     return facts
 
 
@@ -106,7 +106,7 @@ def test_a_completed_student_keeps_the_seat_and_nobody_is_promoted() -> None:
     full = course(capacity=1, waitlist_capacity=5)
     facts = facts_with(full, state("enrolled"))
     facts.students[2] = StudentFact(2, "S2", "active")
-    full.queue[2] = state("waitlisted")
+    full.put(2, state("waitlisted"))
     decision = judge(facts, change("complete", grade="A"))
     assert decision.promotions == []
     assert (full.taken, list(full.queue)) == (1, [2])
@@ -170,7 +170,7 @@ def test_a_newcomer_gets_a_seat_a_place_or_a_reason(
     facts = facts_with(where)
     for number in range(queued):
         facts.students[10 + number] = StudentFact(10 + number, f"Q{number}", "active")
-        where.queue[10 + number] = state("waitlisted", place=number + 1)
+        where.put(10 + number, state("waitlisted", place=number + 1))
     outcome = judge(facts, change("enroll"), allow_waitlist=allow).outcomes[0]
     assert (outcome.refusals[0].code if outcome.refusals else outcome.result) == wanted
 
@@ -180,7 +180,7 @@ def queue_of(*statuses: str, **fields: Any) -> tuple[CourseFact, Facts]:
     facts = Facts(courses={7: where})
     for number, status in enumerate(statuses, start=10):
         facts.students[number] = StudentFact(number, f"Q{number}", status)
-        where.queue[number] = state("waitlisted", place=number)
+        where.put(number, state("waitlisted", place=number))
         where.last_place = number
     return where, facts
 
@@ -221,7 +221,7 @@ def test_nobody_is_promoted_after_the_enroll_window(days: int, promoted: int) ->
 def test_dropping_frees_the_seat_for_the_queue_in_the_same_request() -> None:
     where, facts = queue_of("active")
     facts.students[1] = ADA
-    facts._put((1, 7), where, None, state("enrolled"))
+    where.put(1, state("enrolled"))
     decision = judge(facts, change("drop"))
     assert [promotion.student for promotion in decision.promotions] == ["Q10"]
     assert where.taken == 1
@@ -290,7 +290,7 @@ def test_an_undated_change_is_compared_with_the_state_alone() -> None:
 def test_an_all_or_none_request_leaves_everything_as_it_was_when_one_change_is_refused() -> None:
     where, facts = queue_of("active", capacity=1)
     facts.students[1] = ADA
-    facts._put((1, 7), where, None, state("enrolled"))
+    where.put(1, state("enrolled"))
     before = (where.taken, dict(where.queue), where.last_place)
     decision = judge(facts, change("drop"), change("complete", grade="A"), all_or_none=True)
     codes = [outcome.refusals[0].code for outcome in decision.outcomes]

@@ -11,10 +11,10 @@ from sqlalchemy import select, text
 
 from studentcli import services
 from studentcli.database import Database, normalize_url
-from studentcli.formats.native import EnrollmentReader, RecordReader, kind_of
+from studentcli.formats.native import reader_of
 from studentcli.formats.source import CsvSource
 from studentcli.models import Course, EnrollmentEvent, Student, StudentCourses, Term
-from studentcli.records import COURSE, KINDS, STUDENT, TERM, RecordKind, read_row
+from studentcli.records import COURSE, STUDENT, TERM, RecordKind, read_row
 from studentcli.requests import Change, CourseWord, Decision, Outcome, Policy, Request
 from studentcli.services import batches, catalog
 from studentcli.services.operations import Act
@@ -101,25 +101,11 @@ class World:
     ) -> tuple[batches.BatchResult, list[Any]]:
         """Import a file."""
         source = CsvSource(str(path))
-        kind = kind_of(source.header, source.name)
+        reader = reader_of(source)
+        kind = reader.kind.plural if reader.kind else "enrollments"
         chosen = batches.BatchOptions(**options)
         act = Act(f"import-{kind}", "test", "tester", source="file.csv",
                   source_sha256=source.sha256, now=self.now)  # fmt: skip
-        reader: Any
-        if kind == "enrollments":
-            reader = EnrollmentReader(source)
-            wanted, _ = reader.wanted()
-
-            def open_unit(session: Any) -> batches.BatchUnit:
-                return batches.EnrollmentUnit(session, wanted, act, chosen)
-        else:
-            reader = RecordReader(source, KINDS[kind])
-            items = [item for part in reader.chunks(chosen.chunk) for item in part.items]
-            keys = [item.key for item in items if hasattr(item, "key")]
-
-            def open_unit(session: Any) -> batches.BatchUnit:
-                return batches.RecordUnit(session, KINDS[kind], keys, act, chosen)
-
         taken: list[Any] = []
 
         def sink_for() -> batches.Sink:
@@ -128,7 +114,7 @@ class World:
 
         try:
             batch = batches.Batch(
-                open_unit, reader, act, chosen, sink_for, source.require_unchanged
+                reader, reader.survey(), act, chosen, sink_for, source.require_unchanged
             )
             result = batch.run(self.database, dry_run=dry_run)
         finally:

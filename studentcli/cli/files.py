@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -83,31 +82,14 @@ class Progress:
 def _run_import(
     cli: Cli, source: "CsvSource", report: "Report", options: "BatchOptions"
 ) -> "BatchResult":
-    from studentcli.formats.native import EnrollmentReader, RecordReader, kind_of
-    from studentcli.records import RecordRow
+    from studentcli.formats.native import reader_of
     from studentcli.services import batches
 
-    kind = kind_of(source.header, source.name)
+    reader = reader_of(source)
+    kind = reader.kind.plural if reader.kind else "enrollments"
     act = cli.act(f"import-{kind}", channel="csv", source=source.name, source_sha256=source.sha256)
-    open_unit: Callable[[Any], batches.BatchUnit]
-    reader: Any
-    if kind == "enrollments":
-        reader = EnrollmentReader(source)
-        wanted, total = reader.wanted()
-
-        def open_unit(session: Any) -> batches.BatchUnit:
-            return batches.EnrollmentUnit(session, wanted, act, options)
-    else:
-        reader = RecordReader(source, KINDS[kind])
-        items = [item for part in reader.chunks(options.chunk) for item in part.items]
-        keys = list({item.key for item in items if isinstance(item, RecordRow)})
-        total = len(items)
-        del items
-
-        def open_unit(session: Any) -> batches.BatchUnit:
-            return batches.RecordUnit(session, KINDS[kind], keys, act, options)
-
-    progress = Progress(total, shown=cli.has_terminal and not cli.quiet)
+    survey = reader.survey()
+    progress = Progress(survey.rows, shown=cli.has_terminal and not cli.quiet)
 
     def sink_for() -> batches.Sink:
         report.restart()
@@ -121,7 +103,7 @@ def _run_import(
 
     try:
         result = batches.Batch(
-            open_unit, reader, act, options, sink_for, source.require_unchanged
+            reader, survey, act, options, sink_for, source.require_unchanged
         ).run(cli.database, dry_run=cli.dry_run)
     finally:
         progress.stop()

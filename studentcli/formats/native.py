@@ -13,9 +13,9 @@ from typing import Any, Final, cast
 
 from studentcli import errors, values
 from studentcli.formats.source import CsvSource, Row
-from studentcli.records import COURSE, STUDENT, TERM, RecordKind, RecordRow, read_row
+from studentcli.records import COURSE, KINDS, STUDENT, TERM, RecordKind, RecordRow, read_row
 from studentcli.render import plain
-from studentcli.requests import ACTIONS, Action, Change, CourseWord, Refusal, Request, Wanted
+from studentcli.requests import ACTIONS, Action, Change, CourseWord, Refusal, Request, Survey
 from studentcli.rules import OVERRIDABLE
 
 ENROLLMENT_COLUMNS: Final = (
@@ -33,6 +33,7 @@ class Unreadable:
 
 
 Item = Request | Unreadable
+_PLACE: Final = ("action", "course", "term", "section")
 _ACTION: Final = values.one_of(*ACTIONS)
 
 
@@ -70,6 +71,16 @@ def kind_of(header: list[str], name: str) -> str:
     return kind
 
 
+def reader_of(source: CsvSource) -> "EnrollmentReader | RecordReader":
+    """Give the reader of a file.
+
+    Raises:
+        errors.FileUnreadable: as `kind_of`.
+    """
+    kind = kind_of(source.header, source.name)
+    return EnrollmentReader(source) if kind == "enrollments" else RecordReader(source, KINDS[kind])
+
+
 class EnrollmentReader:
     """Reads an enrollments file as requests.
 
@@ -78,13 +89,17 @@ class EnrollmentReader:
     be read, ends it. Chunks end where a request ends.
     """
 
+    kind = None
+    """No kind of record."""
+
     def __init__(self, source: CsvSource) -> None:
         self.source = source
-        places = {name: index for index, name in enumerate(source.header)}
         self._width = len(source.header)
-        self._without_action = "action" not in places
+        self._without_action = "action" not in source.header
         # A column that the file does not have is read from an empty cell behind the last one.
-        self._pick = itemgetter(*(places.get(name, self._width) for name in ENROLLMENT_COLUMNS))
+        header = {name: index for index, name in enumerate(source.header)}
+        self._places = {name: header.get(name, self._width) for name in ENROLLMENT_COLUMNS}
+        self._pick = itemgetter(*self._places.values())
         self._words: dict[tuple[str, str, str], CourseWord] = {}
         self._numbers: dict[str, str] = {}
         self._dates: dict[str, date | None] = {"": None}
@@ -122,32 +137,30 @@ class EnrollmentReader:
         if chunk.items:
             yield chunk
 
-    def wanted(self) -> tuple[Wanted, int]:
-        """Read the file for what it names: the first pass, before any lock.
-
-        Returns:
-            What is named, and the number of rows.
-        """
-        rows = 0
+    def survey(self) -> Survey:
+        """Read the file for what it names: the first pass, before any lock."""
+        survey = Survey()
         students: set[str] = set()
-        courses: dict[tuple[bool, str, str, str], None] = {}
-        for _, cells in self.source.rows():
-            rows += 1
-            if len(cells) == self._width:
-                action, student, course, term, section, *_rest = self._pick((*cells, ""))
-                students.add(student)
-                courses[
-                    self._without_action or action.strip() == "enroll", course, term, section
-                ] = None
-        wanted = Wanted()
+        named: set[tuple[str, ...]] = set()
+        pick_student, *pick_place = (self._places[name] for name in ("student", *_PLACE))
+        for rows in self.source.blocks():
+            survey.rows += len(rows)
+            even = [row for row in rows if len(row) == self._width]
+            if not even:
+                continue
+            columns = [*zip(*even, strict=True), [""] * len(even)]
+            students.update(columns[pick_student])
+            named.update(zip(*(columns[at] for at in pick_place), strict=True))
+        wanted = survey.wanted
         for cell in students:
             with suppress(errors.BadValue):
                 wanted.students.add(self._number(cell))
-        for is_add, *place in courses:
+        for action, *place in named:
+            is_add = self._without_action or action.strip() == "enroll"
             with suppress(errors.BadValue):
                 change = Change("enroll" if is_add else "drop", self._word(*place))
                 wanted.changes[is_add, change.course] = change
-        return wanted, rows
+        return survey
 
     def _read(self, line: int, cells: list[str]) -> tuple[str, Change, str]:
         """Read a row; cells that were met before are looked up, not read again."""
@@ -250,6 +263,16 @@ class RecordReader:
             keys.add(key)
         if chunk.items:
             yield chunk
+
+    def survey(self) -> Survey:
+        """Read the file for its keys: the first pass, before any lock."""
+        survey = Survey(kind=self.kind)
+        for row in self.source.rows():
+            survey.rows += 1
+            item = self._read(row)
+            if isinstance(item, RecordRow):
+                survey.keys.add(item.key)
+        return survey
 
     def _read(self, row: Row) -> RecordRow | Unreadable:
         line, cells = row

@@ -13,12 +13,16 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, BinaryIO, Final, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, Final, cast
 
 from studentcli import errors
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 FIELD_LIMIT: Final = 128 * 1024
 LINE_LIMIT: Final = 4 * 1024 * 1024
@@ -138,21 +142,40 @@ class CsvSource:
 
         Empty lines are passed over.
         """
+        line = 1
+        with self._reader() as reader:
+            try:
+                for cells in reader:
+                    if cells:
+                        yield line, cells
+                    line = reader.line_num + 1
+            except csv.Error as error:
+                raise self._broken(line, str(error)) from error
+
+    def blocks(self) -> Iterator[list[list[str]]]:
+        """Read the records after the header in lists of some hundred, without their lines."""
+        with self._reader() as reader:
+            try:
+                records = filter(None, reader)
+                next(records, None)
+                while block := list(itertools.islice(records, 500)):
+                    yield block
+            except csv.Error:
+                for _ in self.records():  # only this reading knows the line, and raises
+                    pass
+                raise
+
+    @contextmanager
+    def _reader(self) -> Iterator["Reader"]:
+        """Open a CSV reader at the beginning of the file."""
         self._file.seek(0)
         # The file stays open for the second reading: the wrapper must not close it.
         text = TextIOWrapper(cast("BinaryIO", self._file), encoding=self.encoding, newline="")
         csv.field_size_limit(FIELD_LIMIT)
-        line = 1
         try:
-            reader = csv.reader(
+            yield csv.reader(
                 iter(partial(text.readline, LINE_LIMIT), ""), delimiter=self.delimiter, strict=True
             )
-            for cells in reader:
-                if cells:
-                    yield line, cells
-                line = reader.line_num + 1
-        except csv.Error as error:
-            raise self._broken(line, str(error)) from error
         except (UnicodeDecodeError, UnicodeError) as error:
             raise self._undecodable(error) from error
         finally:

@@ -47,7 +47,8 @@ def decide_change(case: Case, facts: Facts, policy: Policy) -> Outcome:
     if refusals:
         outcome.status = None if enrollment is None else enrollment.status
         return _refuse(outcome, facts, refusals)
-    move = Move(change.action, verdict, on, change.line, change.grade, _detail(change))
+    detail = _detail(change) if change.reason or change.overrides else None
+    move = Move(change.action, verdict, on, change.line, change.grade, detail)
     facts.move(student.student_id, course, move)
     outcome.result = outcome.status = verdict
     outcome.grade = change.grade
@@ -104,10 +105,8 @@ def _refuse(
     return outcome
 
 
-def _detail(change: Change) -> str | None:
+def _detail(change: Change) -> str:
     """Keep the reason and the overrides of a change with its event, as JSON."""
-    if not change.reason and not change.overrides:
-        return None
     detail = {"reason": change.reason, "overrides": sorted(change.overrides)}
     return json.dumps({name: value for name, value in detail.items() if value}, ensure_ascii=False)
 
@@ -191,7 +190,7 @@ def _judge(
         asked = Outcome(change, student.number, _word(change), student_id=student.student_id)
         return _refuse(asked, facts, [course])
     on = change.effective_on or policy.today(course.term.time_zone)
-    enrollment = facts.enrollment(student.student_id, course)
+    enrollment = course.enrollments.get(student.student_id)
     return decide_change(Case(change, student, course, enrollment, on), facts, policy)
 
 

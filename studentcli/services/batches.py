@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from studentcli.database import Database
 from studentcli.models import Operation
 from studentcli.records import RecordKind, RecordRow
-from studentcli.requests import Decision, Policy, Refusal, Request, Wanted
+from studentcli.requests import Decision, Policy, Refusal, Request, Survey
+from studentcli.services.bulk import IndexPause
 from studentcli.services.catalog import RecordOutcome, Saving
 from studentcli.services.loading import Deciding
 from studentcli.services.operations import Act, Recorder, count_outcomes
@@ -104,9 +105,16 @@ class BatchUnit(Protocol):
 
 
 class EnrollmentUnit:
-    """Requests: locked as a whole before the first decision."""
+    """Requests: locked as a whole before the first decision.
 
-    def __init__(self, session: Session, wanted: Wanted, act: Act, options: BatchOptions) -> None:
+    Args:
+        session: the transaction.
+        survey: what the first pass found.
+        act: the operation.
+        options: how to import.
+    """
+
+    def __init__(self, session: Session, survey: Survey, act: Act, options: BatchOptions) -> None:
         self.session = session
         self.act = act
         policy = Policy(
@@ -117,7 +125,9 @@ class EnrollmentUnit:
         )
         self.deciding = Deciding(session, policy, options.term)
         self.recorder = Recorder(session, act)
-        self.deciding.lock(wanted)
+        self.deciding.lock(survey.wanted)
+        if not self.recorder.is_forecast:
+            self.deciding.index_pause = IndexPause(session, survey.rows)
 
     def process(self, items: list[Any]) -> list[Any]:
         """Decide the requests of a chunk, and write what they change."""
@@ -126,7 +136,7 @@ class EnrollmentUnit:
         if not self.recorder.is_forecast:
             operation_id = self.recorder.operation_id()
             write_facts(self.session, self.deciding.facts, operation_id, self.act.now)
-            self.deciding.forget_written()
+            self.deciding.facts.forget_written()
         return [next(decisions) if isinstance(item, Request) else item for item in items]
 
     def count(self, results: list[Any], totals: Counter[str]) -> None:
@@ -138,6 +148,8 @@ class EnrollmentUnit:
 
     def finish(self, totals: Counter[str]) -> int | None:
         """Write the totals."""
+        if self.deciding.index_pause is not None:
+            self.deciding.index_pause.end()
         return self.recorder.finish(dict(totals))
 
 
@@ -145,15 +157,10 @@ class RecordUnit:
     """Records: their keys are locked as a whole before the first one is saved."""
 
     def __init__(
-        self,
-        session: Session,
-        kind: RecordKind,
-        keys: list[tuple[str, ...]],
-        act: Act,
-        options: BatchOptions,
+        self, session: Session, kind: RecordKind, survey: Survey, act: Act, options: BatchOptions
     ) -> None:
         self.saving = Saving(session, kind, act, "upsert", options.term)
-        self.saving.lock(keys)
+        self.saving.lock(survey.keys)
 
     def process(self, items: list[Any]) -> list[Any]:
         """Save the records of a chunk."""
@@ -194,16 +201,16 @@ class Batch:
     """A file to be carried through in one transaction.
 
     Args:
-        open_unit: makes the unit in the transaction's session; it takes the locks.
         reader: gives the chunks; read anew when the transaction has to be run again.
+        survey: what its first pass found.
         act: the operation.
         options: how to import.
         sink_for: makes the taker of the results; called anew for every run of the transaction.
         verify: called after the last row and before the commit; raising undoes everything.
     """
 
-    open_unit: Callable[[Session], BatchUnit]
     reader: Reader
+    survey: Survey
     act: Act
     options: BatchOptions
     sink_for: Callable[[], Sink]
@@ -232,7 +239,7 @@ class Batch:
     def _carry(self, session: Session) -> BatchResult:
         result = BatchResult(same_as=_same_file(session, self.act))
         take = self.sink_for()
-        work = self.open_unit(session)
+        work = self._open_unit(session)
         for part in self.reader.chunks(self.options.chunk):
             results = work.process(part.items)
             work.count(results, result.totals)
@@ -242,6 +249,12 @@ class Batch:
             raise _Abort(result)
         result.operation_id = work.finish(result.totals)
         return result
+
+    def _open_unit(self, session: Session) -> BatchUnit:
+        survey = self.survey
+        if survey.kind is None:
+            return EnrollmentUnit(session, survey, self.act, self.options)
+        return RecordUnit(session, survey.kind, survey, self.act, self.options)
 
 
 def _record_abort(session: Session, act: Act, result: BatchResult) -> int | None:

@@ -14,7 +14,6 @@ from studentcli.database import listed_in
 from studentcli.facts import CourseFact, EnrollmentFact, Facts, Key, StudentFact
 from studentcli.models import Course, EnrollmentEvent, Student, StudentCourses
 from studentcli.requests import (
-    Change,
     CourseWord,
     Decision,
     Policy,
@@ -23,6 +22,7 @@ from studentcli.requests import (
     Wanted,
 )
 from studentcli.rules import decide
+from studentcli.services.bulk import IndexPause
 from studentcli.services.resolve import (
     CourseIndex,
     is_sqlite,
@@ -50,6 +50,7 @@ class Deciding:
         self.terms = load_terms(session)
         self.index = CourseIndex(self.terms, [], policy, term)
         self.numbers: dict[str, StudentFact] = {}
+        self.index_pause: IndexPause | None = None
 
     def listed(self, column: object, values: Iterable[object]) -> ColumnElement[bool]:
         """Compare a column with a list of any length."""
@@ -125,7 +126,7 @@ class Deciding:
         )
         for course_id, student_id, enrolled_on, since, place in self.session.execute(query):
             course = self.facts.courses[course_id]
-            course.queue[student_id] = EnrollmentFact(
+            course.enrollments[student_id] = course.queue[student_id] = EnrollmentFact(
                 "waitlisted", enrolled_on, since, changed_on=since, place=place
             )
             course.last_place = place or 0
@@ -164,48 +165,38 @@ class Deciding:
         """Load the enrollments that the requests are about, and decide them in order."""
         students = [self.student(request) for request in requests]
         self._load_enrollments(requests, students)
-        facts, policy, find = self.facts, self.policy, self.index.find_for
-
-        def find_course(change: Change, student: StudentFact) -> CourseFact | Refusal:
-            return find(change, student, facts)
-
+        facts, policy, find_course = self.facts, self.policy, self.index.find_for
         return [
             decide(request, student, find_course, facts, policy)
             for request, student in zip(requests, students, strict=True)
         ]
 
-    def forget_written(self) -> None:
-        """Drop what the tables hold by now, so that memory stays flat."""
-        for enrollment in self.facts.changed.values():
-            enrollment.in_table = True
-        self.facts.changed.clear()
-        self.facts.events.clear()
-        self.facts.enrollments.clear()
-
     def _load_enrollments(
         self, requests: list[Request], students: list[StudentFact | Refusal]
     ) -> None:
         """Look up the pairs of the requests, and for old dates what was recorded about them."""
-        facts = self.facts
         earliest: dict[Key, date] = {}
         possible = self.index.possible
         for request, student in zip(requests, students, strict=True):
             if isinstance(student, Refusal):
                 continue
+            student_id = student.student_id
             for change in request.changes:
                 on = change.effective_on or date.max
                 for course in possible(change):
-                    key = (student.student_id, course.course_id)
-                    known = earliest.get(key)
-                    if known is None or on < known:
+                    key = (student_id, course.course_id)
+                    if key not in earliest or on < earliest[key]:
                         earliest[key] = on
-        self._read_pairs([key for key in earliest if key not in facts.enrollments])
-        dated = []
-        for key, on in earliest.items():
-            enrollment = facts.enrollment(key[0], facts.courses[key[1]])
-            if enrollment is not None and on <= enrollment.status_since:
-                dated.append(key)
-        self._read_recorded(dated)
+        courses = self.facts.courses
+        known = [key for key in earliest if key[0] in courses[key[1]].enrollments]
+        found = self._read_pairs(sorted(earliest.keys() - known if known else earliest))
+        self._read_recorded(
+            [
+                key
+                for key in (*known, *found)
+                if earliest[key] <= courses[key[1]].enrollments[key[0]].status_since
+            ]
+        )
 
     def _pairs(self, keys: list[Key]) -> tuple[str, dict[str, object]]:
         """Give a table expression `p(student_id, course_id)` of the keys, and its parameters."""
@@ -219,10 +210,11 @@ class Deciding:
         parameters: dict[str, object] = {"students": list(students), "courses": list(courses)}
         return f"{arrays} AS p(student_id, course_id)", parameters
 
-    def _read_pairs(self, keys: list[Key]) -> None:
+    def _read_pairs(self, keys: list[Key]) -> list[Key]:
+        """Look up enrollments, the waitlisted aside; gives the keys that have one."""
         if not keys:
-            return
-        pairs, parameters = self._pairs(sorted(keys))
+            return []
+        pairs, parameters = self._pairs(keys)
         query = text(
             "SELECT sc.student_id, sc.course_id, sc.status, sc.enrolled_on, sc.status_since,"
             f" sc.grade FROM {pairs} CROSS JOIN student_courses sc"
@@ -232,18 +224,21 @@ class Deciding:
             StudentCourses.student_id, StudentCourses.course_id, StudentCourses.status,
             StudentCourses.enrolled_on, StudentCourses.status_since, StudentCourses.grade,
         )  # fmt: skip
-        enrollments = self.facts.enrollments
+        found = []
         for row in self.session.execute(query, parameters):
             student_id, course_id, status, enrolled_on, since, grade = row
-            if student_id not in self.facts.courses[course_id].queue:
-                enrollments[student_id, course_id] = EnrollmentFact(
-                    status, enrolled_on, since, changed_on=since, grade=grade
-                )
+            self.facts.courses[course_id].enrollments[student_id] = EnrollmentFact(
+                status, enrolled_on, since, changed_on=since, grade=grade
+            )
+            found.append((student_id, course_id))
+        return found
 
     def _read_recorded(self, keys: list[Key]) -> None:
         """Read what was recorded, and not undone, about pairs; promotions do not count."""
         if not keys:
             return
+        if self.index_pause is not None:
+            self.index_pause.end(of="enrollment_events")
         pairs, parameters = self._pairs(sorted(keys))
         query = text(
             "SELECT e.student_id, e.course_id, e.action, e.effective_on, e.grade"
@@ -258,11 +253,11 @@ class Deciding:
         latest: dict[Key, date] = {}
         for student_id, course_id, action, on, grade in self.session.execute(query, parameters):
             key = (student_id, course_id)
-            enrollment = self.facts.enrollment(student_id, self.facts.courses[course_id])
+            enrollment = self.facts.courses[course_id].enrollments.get(student_id)
             if enrollment is not None:
                 enrollment.recorded = (*enrollment.recorded, (action, on, grade))
                 latest[key] = max(on, latest.get(key, on))
         for key, on in latest.items():
-            enrollment = self.facts.enrollment(key[0], self.facts.courses[key[1]])
+            enrollment = self.facts.courses[key[1]].enrollments.get(key[0])
             if enrollment is not None and key not in self.facts.changed:
                 enrollment.changed_on = on

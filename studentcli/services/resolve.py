@@ -8,7 +8,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from studentcli.database import listed_in
-from studentcli.facts import CourseFact, Facts, StudentFact, TermFact
+from studentcli.facts import CourseFact, StudentFact, TermFact
 from studentcli.models import Course, Student, Term
 from studentcli.requests import Change, CourseWord, Policy, Refusal
 
@@ -150,7 +150,7 @@ class CourseIndex:
             )
         return term
 
-    def find_for(self, change: Change, student: StudentFact, facts: Facts) -> CourseFact | Refusal:
+    def find_for(self, change: Change, student: StudentFact) -> CourseFact | Refusal:
         """Find the course of a change; what is not an add looks among the student's own first."""
         word = change.course
         if isinstance(word, int):
@@ -160,7 +160,7 @@ class CourseIndex:
         own = [
             (course, enrollment.status)
             for course in self.readings(word)
-            if (enrollment := facts.enrollment(student.student_id, course)) is not None
+            if (enrollment := course.enrollments.get(student.student_id)) is not None
         ]
         live = [course for course, status in own if status in LIVE]
         if len(live) > 1:
