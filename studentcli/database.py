@@ -127,7 +127,7 @@ class Database:
             connection.execute("PRAGMA cache_size = -65536")
             return connection
 
-        engine = create_engine(self.url, creator=connect, poolclass=NullPool)
+        engine = create_engine(self.url, creator=connect, poolclass=NullPool, hide_parameters=True)
         event.listen(engine, "begin", lambda connection: _begin_sqlite(connection, self.wait))
         return engine
 
@@ -141,6 +141,7 @@ class Database:
         return create_engine(
             self.url,
             poolclass=NullPool,
+            hide_parameters=True,  # a traceback names no student
             connect_args={
                 "prepare_threshold": None,  # a transaction pooler may stand between
                 "application_name": f"studentcli:{os.getpid()}",
@@ -233,10 +234,10 @@ class Database:
 
     def explain(self, error: DBAPIError) -> Exception:
         """Turn a driver's error into one that the user can act upon; a bug stays as it is."""
-        from studentcli.failures import explain_postgres, explain_sqlite
+        from studentcli.failures import explain_postgres, explain_sqlite, without_values
 
         explained = (explain_sqlite if self.is_sqlite else explain_postgres)(self, error)
-        return explained or error
+        return explained or without_values(error)
 
 
 def _begin_sqlite(connection: Connection, wait: float) -> None:

@@ -70,7 +70,6 @@ class CourseFact:
     taken: int = 0
     enrollments: dict[int, EnrollmentFact] = field(default_factory=dict)
     queue: dict[int, EnrollmentFact] = field(default_factory=dict)
-    last_place: int = 0
     ref: str = ""
 
     def __post_init__(self) -> None:
@@ -80,6 +79,12 @@ class CourseFact:
     def has_free_seat(self) -> bool:
         """Whether somebody could sit down."""
         return self.capacity is None or self.taken < self.capacity
+
+    @property
+    def next_place(self) -> int:
+        """The place of the next newcomer: one more than the last of the queue has."""
+        last = next(reversed(self.queue.values()), None)
+        return 1 if last is None or last.place is None else last.place + 1
 
     def put(self, student_id: int, after: EnrollmentFact | None) -> None:
         """Let an enrollment stand as `after`; seats and queue follow."""
@@ -136,7 +141,6 @@ class JournalEntry(NamedTuple):
     key: Key
     before: EnrollmentFact | None
     was_changed: bool
-    last_place: int
 
 
 @dataclass
@@ -158,10 +162,8 @@ class Facts:
         key = (student_id, course.course_id)
         before = course.enrollments.get(student_id)
         if self.journal is not None:
-            self.journal.append(JournalEntry(key, before, key in self.changed, course.last_place))
-        place = None
-        if to_status == "waitlisted":
-            place = course.last_place = course.last_place + 1
+            self.journal.append(JournalEntry(key, before, key in self.changed))
+        place = course.next_place if to_status == "waitlisted" else None
         if before is None:
             from_status = None
             after = EnrollmentFact(
@@ -197,11 +199,10 @@ class Facts:
 
     def rewind(self, mark: int) -> None:
         """Take back every move since `begin_journal` gave `mark`."""
-        for key, before, was_changed, last_place in reversed(self.journal or []):
+        for key, before, was_changed in reversed(self.journal or []):
             course = self.courses[key[1]]
             course.put(key[0], before)
             course.queue = dict(sorted(course.queue.items(), key=lambda item: item[1].place or 0))
-            course.last_place = last_place
             del self.changed[key]
             if was_changed and before is not None:
                 self.changed[key] = before

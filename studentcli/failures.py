@@ -11,6 +11,8 @@ from studentcli import errors
 from studentcli.database import SERIALIZATION_FAILURES, Database, sqlstate
 
 LOCK_TIMEOUT: Final = "55P03"
+DUPLICATE_KEY: Final = "23505"
+"""Goes away when somebody else's row is seen; one that stays is a bug of ours."""
 UNREACHABLE: Final = frozenset({"08", "28", "57", "3D"})
 """SQLSTATE classes: connection, authorization, operator intervention, no such database."""
 
@@ -45,8 +47,10 @@ def explain_sqlite(database: Database, error: DBAPIError) -> errors.StudentcliEr
 def explain_postgres(database: Database, error: DBAPIError) -> errors.StudentcliError | None:
     """Explain by SQLSTATE; none for what is a bug of ours."""
     state = sqlstate(error)
-    if state == LOCK_TIMEOUT or state in SERIALIZATION_FAILURES:
+    if state == LOCK_TIMEOUT:
         return errors.Busy(f"waited {database.wait:g} s for {_blockers(database)}")
+    if state in SERIALIZATION_FAILURES - {DUPLICATE_KEY}:
+        return errors.Busy(f"others kept changing the same rows of {database}")
     if state is not None and state[:2] == "53":
         return errors.DatabaseUnavailable(f"the server of {database} has no room left")
     if state is None or state[:2] in UNREACHABLE or state == "25006":
@@ -59,6 +63,15 @@ def explain_postgres(database: Database, error: DBAPIError) -> errors.Studentcli
             " STUDENTCLI_DATABASE_URL or PGPASSFILE",
         )
     return None
+
+
+def without_values(error: DBAPIError) -> DBAPIError:
+    """Leave the values of rows out of a traceback: the server's DETAIL line quotes them."""
+    primary = getattr(getattr(error.orig, "diag", None), "message_primary", None)
+    if primary and error.orig is not None:
+        error.orig.args = (primary,)
+        error.args = (f"({type(error.orig).__name__}) {primary}",)
+    return error
 
 
 def _blockers(database: Database) -> str:

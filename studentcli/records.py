@@ -18,6 +18,7 @@ class Field:
         read: text → value.
         default: of a new record, and what `-` sets; a function of the key when callable.
         help: the option's help.
+        moves_queue: whether a change of it can let somebody in from a waitlist.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Field:
     read: Callable[[str], Any]
     default: Any = None
     help: str = ""
+    moves_queue: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ STUDENT: Final = RecordKind(
             values.one_of(*STUDENT_STATUSES),
             "active",
             help="active or inactive.",
+            moves_queue=True,
         ),
         Field("max_credits", "max_credit_hours", values.hours, help="Most credit hours in a term."),
     ),
@@ -77,7 +80,11 @@ TERM: Final = RecordKind(
             "enroll_from", "enroll_from", values.iso_date, help="First day of the enroll window."
         ),
         Field(
-            "enroll_until", "enroll_until", values.iso_date, help="Last day of the enroll window."
+            "enroll_until",
+            "enroll_until",
+            values.iso_date,
+            help="Last day of the enroll window.",
+            moves_queue=True,
         ),
         Field("drop_until", "drop_until", values.iso_date, help="Last day for drops."),
         Field(
@@ -85,7 +92,12 @@ TERM: Final = RecordKind(
         ),
         Field("max_credits", "max_credits", values.hours, help="Most credit hours of a student."),
         Field(
-            "time_zone", "time_zone", values.time_zone, "UTC", help="IANA time zone of its dates."
+            "time_zone",
+            "time_zone",
+            values.time_zone,
+            "UTC",
+            help="IANA time zone of its dates.",
+            moves_queue=True,
         ),
     ),
 )
@@ -103,7 +115,13 @@ COURSE: Final = RecordKind(
             values.hours("0"),
             help="Credit hours, such as 3 or 1.5.",
         ),
-        Field("capacity", "capacity", values.integer, help="Seats; - for unlimited."),
+        Field(
+            "capacity",
+            "capacity",
+            values.integer,
+            help="Seats; - for unlimited.",
+            moves_queue=True,
+        ),
         Field("waitlist", "waitlist_capacity", values.integer, 0, help="Places in the waitlist."),
         Field(
             "status",
@@ -111,6 +129,7 @@ COURSE: Final = RecordKind(
             values.one_of(*COURSE_STATUSES),
             "open",
             help="open, closed or cancelled.",
+            moves_queue=True,
         ),
     ),
 )

@@ -36,6 +36,24 @@ class CourseWord(NamedTuple):
     term: str | None = None
     section: str | None = None
 
+    def may_be(self, other: "CourseWord | int") -> bool:
+        """Tell whether two words can mean one course: `CS101` and `CS101-002` can."""
+        if self == other or isinstance(other, int):
+            return self == other
+        return any(
+            code == other_code and (section == other_section or None in {section, other_section})
+            for code, section in self.readings()
+            for other_code, other_section in other.readings()
+        )
+
+    def readings(self) -> set[tuple[str, str | None]]:
+        """List what the word can mean as (code, section), whatever its term is."""
+        texts = {self.text, self.text.partition("/")[2]} - {""}
+        if self.section is not None:
+            return {(text, self.section) for text in texts}
+        split = {text.rpartition("-")[::2] for text in texts if "-" in text}
+        return {(text, None) for text in texts} | split
+
     def __str__(self) -> str:
         """Write the course as one word."""
         term = f"{self.term}/" if self.term else ""

@@ -1,5 +1,6 @@
 """The central promise: a file gives exactly what its requests give one at a time."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -17,9 +18,17 @@ from tests.conftest import ENGINES
 from tests.world import TODAY, World, results
 
 STUDENTS = ("S1", "S2", "S3", "S4", "S5", "S6")
-COURSES = ("A", "B", "C")
+COURSES = (
+    ("ALL", "A", "1"),
+    ("ALL", "A", "2"),
+    ("ALL", "B", "1"),
+    ("T2", "A", "1"),
+    ("T2", "C", "1"),
+)
+WORDS = ("A", "A-1", "A-2", "ALL/A-1", "B", "B-1", "T2/A", "C", "Z")
+"""`A` is one of three, by the term of the row and by what the student is enrolled in."""
 ACTIONS = ("enroll", "enroll", "enroll", "drop", "withdraw", "complete")
-HEADER = "action,student,course,term,effective_on,grade,override,reason,request\n"
+HEADER = "action,student,course,term,section,effective_on,grade,override,reason,request\n"
 
 
 @dataclass(frozen=True)
@@ -38,15 +47,18 @@ class Case:
 def row(draw: st.DrawFn) -> str:
     action = draw(st.sampled_from(ACTIONS))
     student = draw(st.sampled_from((*STUDENTS, "S9")))
-    course = draw(st.sampled_from((*COURSES, *COURSES, "Z")))
+    course = draw(st.sampled_from(WORDS))
     days = draw(st.one_of(st.none(), st.integers(-1, 6)))
     on = "" if days is None else (TODAY - timedelta(days=days)).isoformat()
     grade = draw(st.sampled_from(("A", "B"))) if action == "complete" else ""
     override = draw(st.sampled_from(("", "", "", "course-full", "already-withdrawn")))
     reason = "because" if override else ""
     request = draw(st.sampled_from(("", "", "r1", "r2")))
-    term = draw(st.sampled_from(("ALL", "")))
-    return f"{action},{student},{course},{term},{on},{grade},{override},{reason},{request}\n"
+    term = draw(st.sampled_from(("ALL", "", "")))
+    section = "1" if course in {"A", "C"} and draw(st.booleans()) else ""
+    return (
+        f"{action},{student},{course},{term},{section},{on},{grade},{override},{reason},{request}\n"
+    )
 
 
 seats = st.tuples(
@@ -56,7 +68,7 @@ seats = st.tuples(
 )
 cases = st.builds(
     Case,
-    capacities=st.tuples(seats, seats, seats),
+    capacities=st.tuples(*(seats for _ in COURSES)),
     inactive=st.frozensets(st.sampled_from(STUDENTS), max_size=2),
     rows=st.lists(row(), min_size=1, max_size=40).map(tuple),
     all_or_none=st.booleans(),
@@ -68,15 +80,18 @@ cases = st.builds(
 def fill(world: World, case: Case) -> None:
     """Make the catalogue; some students become inactive while they wait."""
     world.clear()
+    world.term("T2", enroll_from=TODAY - timedelta(days=9), enroll_until=TODAY + timedelta(days=9))
     world.student(*STUDENTS)
-    for code, (capacity, waitlist, _) in zip(COURSES, case.capacities, strict=True):
-        world.course(code, capacity="-" if capacity is None else capacity, waitlist=waitlist)
+    named = list(zip(COURSES, case.capacities, strict=True))
+    for (term, code, section), (capacity, waitlist, _) in named:
+        seats = "-" if capacity is None else capacity
+        world.course(code, term=term, section=section, capacity=seats, waitlist=waitlist)
     for student in STUDENTS[:4]:
-        world.submit("enroll", student, "A", "B")
+        world.submit("enroll", student, "ALL/A-1", "ALL/B", "T2/A")
     for student in case.inactive:
         world.student(student, status="inactive")
-    for code, (_, _, status) in zip(COURSES, case.capacities, strict=True):
-        world.course(code, status=status)
+    for (term, code, section), (_, _, status) in named:
+        world.course(code, term=term, section=section, status=status)
 
 
 def requests_of(content: str, folder: Any) -> list[Request]:
@@ -89,6 +104,10 @@ def requests_of(content: str, folder: Any) -> list[Request]:
     return [item for item in items if isinstance(item, Request)]
 
 
+EXAMPLES = int(os.environ.get("STUDENTCLI_TEST_EXAMPLES", "25"))
+"""By hand with more: `STUDENTCLI_TEST_EXAMPLES=1000 pytest tests/test_batch_equals_singles.py`."""
+
+
 @pytest.fixture(params=ENGINES, scope="module")
 def pair(request: pytest.FixtureRequest, new_database: Callable[..., str]) -> Any:
     """Give two databases on one engine: one for the batch, one for the singles."""
@@ -99,7 +118,7 @@ def pair(request: pytest.FixtureRequest, new_database: Callable[..., str]) -> An
 
 
 @settings(
-    max_examples=20,
+    max_examples=EXAMPLES,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
@@ -147,19 +166,20 @@ def test_a_batch_gives_what_its_requests_give_one_at_a_time(
 
 
 def assert_sound(world: World) -> None:
-    """The tables equal what the events say, row by row."""
+    """The tables equal what the events say, row by row, and no seat is idle before a queue."""
     with world.database.session(writes=False) as session:
         assert check_database(session) == []
         replayed = replay_events(session)
     assert len(replayed) == len(world.enrollments())
+    assert world.idle_seats() == []
 
 
 def test_feeding_a_dated_file_twice_changes_nothing(world: World) -> None:
     world.student(*STUDENTS)
-    world.course(*COURSES, capacity=2, waitlist=9)
+    world.course("A", capacity=2, waitlist=9)
     day = date(2026, 9, 1)
     content = HEADER + "".join(
-        f"{action},{student},{course},ALL,{day + timedelta(days=offset)},{grade},,,\n"
+        f"{action},{student},{course},ALL,1,{day + timedelta(days=offset)},{grade},,,\n"
         for offset, (action, student, course, grade) in enumerate(
             [
                 ("enroll", "S1", "A", ""),
@@ -181,3 +201,24 @@ def test_feeding_a_dated_file_twice_changes_nothing(world: World) -> None:
     assert again.same_as is not None
     assert world.enrollments() == after
     assert world.count("enrollment_events") == events
+
+
+@pytest.mark.parametrize(("first", "second"), [("A-1", "A"), ("A", "A-1"), ("ALL/A", "A-1")])
+def test_one_course_written_two_ways_is_named_a_second_time(
+    world: World, first: str, second: str
+) -> None:
+    world.student("S1")
+    world.course("A", section="1")
+    rows = f"enroll,S1,{first},2026-09-01\ndrop,S1,{second},2026-09-01\n"
+    result, _ = world.import_csv(f"action,student,course,effective_on\n{rows}")
+    assert dict(result.totals) == {"enrolled": 1, "dropped": 1}
+
+
+def test_two_sections_of_a_course_stay_one_request(world: World) -> None:
+    world.student("S1")
+    world.course("A", section="1")
+    world.course("A", section="2")
+    world.one("enroll", "S1", "A-1")
+    rows = "enroll,S1,A-2\ndrop,S1,A-1\n"
+    _, decisions = world.import_csv(f"action,student,course\n{rows}")
+    assert len(decisions) == 1

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from studentcli import errors
 from studentcli.records import COURSE, STUDENT, TERM
+from studentcli.services import catalog
+from studentcli.services.checks import check_database
 from tests.world import World
 
 
@@ -130,3 +133,50 @@ def test_every_edit_is_an_operation_that_says_what_changed(world: World) -> None
     world.course("CS101", capacity=30)
     rows = world.database.read(lambda session: views.list_catalog_events(session, 2, limit=9))
     assert [(row["action"], row["changes"]) for row in rows] == [("changed", "capacity: 20 → 30")]
+
+
+def test_one_course_named_with_and_without_its_term_is_one_course(world: World) -> None:
+    content = "term,course,section,title\nALL,X,1,One\n,X,,Two\n"
+    forecast, _ = world.import_csv(content, dry_run=True)
+    assert one(world, content) == {"created": 1, "changed": 1}
+    assert dict(forecast.totals) == {"created": 1, "changed": 1}
+
+
+@pytest.mark.parametrize("chunk", [1, 100])
+def test_a_forecast_of_records_says_what_the_run_does(world: World, chunk: int) -> None:
+    content = "student,given_name\nS1,Ann\nS1,Bea\nS1,Bea\n"
+    forecast, _ = world.import_csv(content, dry_run=True, chunk=chunk)
+    assert world.count("students") == 0
+    assert dict(forecast.totals) == one(world, content, chunk=chunk)
+
+
+def test_of_two_who_renumber_one_student_at_once_one_is_told_so(world: World) -> None:
+    world.student("S1")
+
+    def renumber(new: str) -> str:
+        try:
+            world.database.write(
+                lambda session: catalog.renumber_student(session, "S1", new, world.act())
+            )
+        except errors.UnknownStudent:
+            return "too late"
+        return new
+
+    with ThreadPoolExecutor(2) as threads:
+        told = list(threads.map(renumber, ("AA", "BB")))
+    assert told.count("too late") == 1
+    assert world.database.read(check_database) == []
+
+
+def test_of_two_who_turn_a_calendar_around_at_once_one_is_refused(world: World) -> None:
+    world.term("T")
+
+    def edit(field: str, value: str) -> bool:
+        saved = world.save(TERM, term="T", **{field: value})
+        return saved.outcomes[0].refusal is None
+
+    with ThreadPoolExecutor(2) as threads:
+        done = list(
+            threads.map(edit, ("enroll_from", "enroll_until"), ("2026-12-01", "2026-06-01"))
+        )
+    assert sorted(done) == [False, True]

@@ -7,6 +7,7 @@ import sqlite3
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -139,6 +140,37 @@ def test_a_unit_whose_locks_were_too_few_starts_again_from_nothing(filled: World
 
     assert filled.database.write(unit) == 3
     assert capacities(filled)["A"] == 1
+
+
+def test_a_section_added_while_the_locks_were_taken_is_seen(postgres: World) -> None:
+    postgres.student("S7")
+    postgres.course("NEW", section="001")
+    with ThreadPoolExecutor(1) as threads, postgres.database.connect(writes=True) as other:
+        other.execute(text("UPDATE courses SET title = title WHERE code = 'NEW'"))
+        other.execute(
+            text(
+                "INSERT INTO courses (title, term_id, code, section, credit_hours,"
+                " waitlist_capacity, status) SELECT title, term_id, code, '002', credit_hours,"
+                " waitlist_capacity, status FROM courses WHERE code = 'NEW'"
+            )
+        )
+        waiting = threads.submit(postgres.one, "enroll", "S7", "NEW")
+        time.sleep(0.5)  # it has found one section by now, and waits for it
+        other.commit()
+        outcome = waiting.result(30)
+    assert [refusal.code for refusal in outcome.refusals] == ["ambiguous-course"]
+
+
+def test_a_bug_names_no_row_in_its_traceback(filled: World) -> None:
+    def unit(session: Session) -> None:
+        columns = "(student_number, given_name, family_name, status, created_at)"
+        statement = text(f"INSERT INTO students {columns} VALUES (:n, :g, 'x', 'x', :at)")
+        session.execute(statement, {"n": "S1042", "g": "Secretname", "at": "2026-01-01"})
+
+    with pytest.raises(IntegrityError) as caught:
+        filled.database.write(unit)
+    told = "".join(traceback.format_exception(caught.value))
+    assert "Secretname" not in told.replace('"g": "Secretname"', "")
 
 
 def test_a_unit_that_starts_again_for_ever_ends_as_busy(filled: World) -> None:

@@ -169,6 +169,29 @@ def test_the_enroll_window_decides_before_the_running_term(fall: World) -> None:
     assert fall.one("enroll", "S1", "CS101").course == "2027SP/CS101-1"
 
 
+def test_a_term_that_has_begun_and_has_no_end_runs(world: World) -> None:
+    world.student("S1")
+    world.term("NOW", starts_on=TODAY)
+    world.course("CS101", term="NOW")
+    assert world.one("enroll", "S1", "CS101").course == "NOW/CS101-1"
+
+
+def test_when_no_term_is_open_the_terms_are_listed_and_none_is_taken(world: World) -> None:
+    world.student("S1")
+    world.course("CS101")
+    world.term("LATER", starts_on=TODAY + timedelta(days=90))
+    refusal = world.one("enroll", "S1", "CS101").refusals[0]
+    assert refusal.code == "unknown-term"
+    assert "ALL, LATER" in refusal.message
+
+
+def test_the_only_term_is_taken_whatever_its_dates_say(world: World) -> None:
+    world.student("S1")
+    world.course("CS101")
+    world.term("ALL", starts_on=TODAY + timedelta(days=1))
+    assert world.one("enroll", "S1", "CS101").status == "enrolled"
+
+
 def test_two_running_terms_are_listed_and_none_is_taken(fall: World) -> None:
     fall.term("2026XX", starts_on="2026-10-01", ends_on="2026-10-30")
     refusal = fall.one("enroll", "S1", "CS101").refusals[0]

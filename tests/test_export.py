@@ -23,7 +23,7 @@ def fill(world: World) -> None:
     world.submit("drop", "S1", "2026FA/CS101")
     world.student("S3", status="inactive")
     world.course("ART", term="2026FA", status="closed")
-    world.course("CS101", term="2026FA", section="002", capacity=1)
+    world.course("CS101", term="2026FA", section="002", capacity=1, waitlist=1)
 
 
 def states(world: World) -> dict[tuple[str, str], tuple[object, ...]]:

@@ -181,7 +181,6 @@ def queue_of(*statuses: str, **fields: Any) -> tuple[CourseFact, Facts]:
     for number, status in enumerate(statuses, start=10):
         facts.students[number] = StudentFact(number, f"Q{number}", status)
         where.put(number, state("waitlisted", place=number))
-        where.last_place = number
     return where, facts
 
 
@@ -291,11 +290,11 @@ def test_an_all_or_none_request_leaves_everything_as_it_was_when_one_change_is_r
     where, facts = queue_of("active", capacity=1)
     facts.students[1] = ADA
     where.put(1, state("enrolled"))
-    before = (where.taken, dict(where.queue), where.last_place)
+    before = (where.taken, dict(where.queue))
     decision = judge(facts, change("drop"), change("complete", grade="A"), all_or_none=True)
     codes = [outcome.refusals[0].code for outcome in decision.outcomes]
     assert codes == ["not-applied", "not-enrolled"]
-    assert (where.taken, dict(where.queue), where.last_place) == before
+    assert (where.taken, dict(where.queue)) == before
     assert facts.changed == {}
     assert [event.code for event in facts.events] == ["not-applied", "not-enrolled"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import Date, bindparam, select, text
 
 from studentcli import services
 from studentcli.database import Database, normalize_url
@@ -174,6 +174,20 @@ class World:
             for row in session.execute(query):
                 found.setdefault(row[0], []).append(tuple(row[1:]))
         return found
+
+    def idle_seats(self) -> list[str]:
+        """List the courses that have a free seat although an active student waits for one."""
+        query = text(
+            "SELECT t.code || '/' || c.code || '-' || c.section FROM courses c"
+            " JOIN terms t ON t.id = c.term_id WHERE c.status = 'open'"
+            " AND (t.enroll_until IS NULL OR t.enroll_until >= :today)"
+            " AND (c.capacity IS NULL OR c.capacity > (SELECT count(*) FROM student_courses e"
+            " WHERE e.course_id = c.id AND e.status IN ('enrolled', 'completed')))"
+            " AND EXISTS (SELECT 1 FROM student_courses e JOIN students s ON s.id = e.student_id"
+            " WHERE e.course_id = c.id AND e.status = 'waitlisted' AND s.status = 'active')"
+        ).bindparams(bindparam("today", self.now.date(), type_=Date))
+        with self.database.session(writes=False) as session:
+            return list(session.scalars(query))
 
     def count(self, table: str) -> int:
         """Count the rows of a table."""

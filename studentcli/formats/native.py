@@ -4,6 +4,7 @@ One kind of thing per file: student + course = enrollments; student = students; 
 term alone = terms. Columns that begin with `_` are passed over.
 """
 
+import itertools
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -115,14 +116,15 @@ class EnrollmentReader:
                 item: Item = Unreadable(line, Refusal(error.code, error.message, error.hint))
                 key = None
             else:
+                word = cast("CourseWord", change.course)
                 key = (
                     (student, request_cell)
                     if request_cell
-                    else (student, cast("CourseWord", change.course).term, change.effective_on)
+                    else (student, word.term, change.effective_on)
                 )
                 request = chunk.items[-1] if key == open_key else None
                 if request is not None and (
-                    request_cell or all(c.course != change.course for c in request.changes)
+                    request_cell or not any(word.may_be(c.course) for c in request.changes)
                 ):
                     request.changes.append(change)
                     chunk.cells[line] = cells
@@ -238,11 +240,7 @@ def read_overrides(codes: list[str], reason: str | None) -> frozenset[str]:
 
 
 class RecordReader:
-    """Reads a students, terms or courses file as records.
-
-    Chunks end before a key that they hold already, so that the second row of a key sees what the
-    first one did.
-    """
+    """Reads a students, terms or courses file as records."""
 
     def __init__(self, source: CsvSource, kind: RecordKind) -> None:
         self.source = source
@@ -250,19 +248,9 @@ class RecordReader:
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Read the file anew, in chunks of at most `size` rows."""
-        chunk = Chunk([], {})
-        keys: set[tuple[str, ...] | None] = set()
-        for line, cells in self.source.rows():
-            item = self._read((line, cells))
-            key = item.key if isinstance(item, RecordRow) else None
-            if len(chunk.items) >= size or (key is not None and key in keys):
-                yield chunk
-                chunk, keys = Chunk([], {}), set()
-            chunk.items.append(item)
-            chunk.cells[line] = cells
-            keys.add(key)
-        if chunk.items:
-            yield chunk
+        rows = self.source.rows()
+        while block := dict(itertools.islice(rows, size)):
+            yield Chunk([self._read(row) for row in block.items()], block)
 
     def survey(self) -> Survey:
         """Read the file for its keys: the first pass, before any lock."""

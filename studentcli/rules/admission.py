@@ -7,7 +7,7 @@ from studentcli.facts import CourseFact, StudentFact
 from studentcli.requests import Refusal
 
 OVERRIDABLE: Final = frozenset(
-    {"already-withdrawn", "student-inactive", "course-closed", "course-full"}
+    {"already-withdrawn", "student-inactive", "course-closed", "course-full", "waitlist-full"}
 )
 
 

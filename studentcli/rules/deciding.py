@@ -170,15 +170,18 @@ def decide(
     if mark is not None:
         _apply_all_or_none(decision, facts, mark)
     for outcome in decision.outcomes:
-        if outcome.course_id is not None and outcome.result not in _WITHOUT_EFFECT:
+        if outcome.course_id is not None and outcome.result in _MOVES_QUEUE:
             touched[outcome.course_id] = facts.courses[outcome.course_id]
     for course in touched.values():
-        if course.queue and course.has_free_seat:
-            decision.promotions += run_queue(course, facts, policy)
+        promotions = run_queue(course, facts, policy)
+        if promotions:
+            decision.promotions += promotions
             _settle(decision, course)
     return decision
 
 
+_MOVES_QUEUE: Final = frozenset({"dropped", "withdrawn", "waitlisted"})
+"""What can free a seat, or put somebody into a queue that has one."""
 _WITHOUT_EFFECT: Final = frozenset({UNCHANGED, "superseded", "refused"})
 
 

@@ -17,22 +17,39 @@ def seat_or_refusal(
     """
     if "course-full" in change.overrides or (not course.queue and course.has_free_seat):
         return "enrolled"
-    if course.queue and course.has_free_seat and _free_after_queue(course, facts):
+    if queue_can_move(course, policy) and _free_after_queue(course, facts):
         return "waitlisted"
+    may_join = policy.allow_waitlist and (
+        len(course.queue) < course.waitlist_capacity or "waitlist-full" in change.overrides
+    )
+    return "waitlisted" if may_join else _no_place(course, policy)
+
+
+def _no_place(course: CourseFact, policy: Policy) -> Refusal:
+    """Say why there is neither a seat nor a place in the queue."""
     seats = f"{course.taken}/{course.capacity} seats taken"
-    if not policy.allow_waitlist or course.waitlist_capacity == 0:
-        hint = "try another section, or raise the capacity with studentcli course edit"
-        if course.waitlist_capacity and len(course.queue) < course.waitlist_capacity:
-            hint = "leave out --no-waitlist to join the queue"
-        return Refusal("course-full", f"{course.ref} is full ({seats})", hint)
-    if len(course.queue) >= course.waitlist_capacity:
+    waiting = len(course.queue)
+    full = f"{course.ref} is full ({seats})"
+    if course.has_free_seat:
+        full = f"the free seats of {course.ref} ({seats}) belong to its queue of {waiting}"
+    if policy.allow_waitlist and course.waitlist_capacity:
         return Refusal(
             "waitlist-full",
-            f"{course.ref} is full ({seats}) and so is its waitlist"
-            f" ({len(course.queue)}/{course.waitlist_capacity})",
+            f"{full} and its waitlist is full too ({waiting}/{course.waitlist_capacity})",
             "try another section, or raise --waitlist with studentcli course edit",
         )
-    return "waitlisted"
+    hint = "try another section, or raise the capacity with studentcli course edit"
+    if waiting < course.waitlist_capacity:
+        hint = "leave out --no-waitlist to join the queue"
+    return Refusal("course-full", full, hint)
+
+
+def queue_can_move(course: CourseFact, policy: Policy) -> bool:
+    """Tell whether anybody could move up: a free seat, an open course, the window not over."""
+    if not course.queue or not course.has_free_seat or course.status != "open":
+        return False
+    until = course.term.enroll_until
+    return until is None or policy.today(course.term.time_zone) <= until
 
 
 def _free_after_queue(course: CourseFact, facts: Facts) -> bool:
@@ -49,13 +66,11 @@ def run_queue(course: CourseFact, facts: Facts, policy: Policy) -> list[Promotio
     """Give the free seats of a course to its queue, first come first served.
 
     Whoever a rule blocks keeps the place and is passed over, with an event that names the rule.
-    Nobody is promoted into a course that takes nobody, or after the term's enroll window.
     """
     promotions: list[Promotion] = []
-    today = policy.today(course.term.time_zone)
-    until = course.term.enroll_until
-    if not course.queue or course.status != "open" or (until is not None and today > until):
+    if not queue_can_move(course, policy):
         return promotions
+    today = policy.today(course.term.time_zone)
     for student_id in list(course.queue):
         if not course.has_free_seat:
             break

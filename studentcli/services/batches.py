@@ -137,6 +137,8 @@ class EnrollmentUnit:
             operation_id = self.recorder.operation_id()
             write_facts(self.session, self.deciding.facts, operation_id, self.act.now)
             self.deciding.facts.forget_written()
+        else:
+            self.deciding.facts.events.clear()
         return [next(decisions) if isinstance(item, Request) else item for item in items]
 
     def count(self, results: list[Any], totals: Counter[str]) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from studentcli import errors
 from studentcli.database import listed_in
+from studentcli.facts import CourseFact
 from studentcli.models import Base, CatalogEvent, Course, Student, StudentCourses, Term
 from studentcli.records import COURSE, STUDENT, TERM, RecordKind, RecordRow, default_of
 from studentcli.requests import Policy, Promotion, Refusal
@@ -24,6 +25,7 @@ from studentcli.services.resolve import (
 )
 
 Mode = Literal["add", "edit", "upsert"]
+Key = tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -77,6 +79,7 @@ class Saving:
         self.terms = {fact.code: fact for fact in load_terms(session)}
         self._queue_run: QueueRun | None = None
         self._default_term: str | Refusal | None = None
+        self._foreseen: dict[Key, dict[str, Any]] = {}
 
     # ── locks ──
 
@@ -96,9 +99,16 @@ class Saving:
             query = query.join(Student).where(condition)
         else:
             ids = set()
+            self._lock_terms(names)
             query = query.join(Course).join(Term).where(self._listed(Term.code, names))
         course_ids = set(self.session.scalars(query.distinct()))
         self._queue_run = run_queues(self.session, course_ids, self.act, student_ids=ids)
+
+    def _lock_terms(self, codes: list[str]) -> None:
+        """Lock terms by id: the check of a calendar reads both of its ends."""
+        query = select(Term.id).where(self._listed(Term.code, codes)).order_by(Term.id)
+        if not self.recorder.is_forecast:
+            self.session.execute(query.with_for_update(key_share=True))
 
     def _listed(self, column: Any, values: Iterable[Any]) -> Any:
         return listed_in(column, list(values), is_sqlite=is_sqlite(self.session))
@@ -106,21 +116,43 @@ class Saving:
     # ── saving ──
 
     def save(self, rows: list[RecordRow]) -> list[RecordOutcome]:
-        """Save records whose keys are locked and all different; gives an outcome for each."""
-        keys = [self._full_key(row.key) for row in rows]
-        existing = self._existing([key for key in keys if not isinstance(key, Refusal)])
+        """Save records whose keys are locked; gives an outcome for each.
+
+        A key may come again: the later record sees what the earlier one did.
+        """
+        outcomes: list[RecordOutcome] = []
+        run: list[tuple[RecordRow, Key | Refusal]] = []
+        keys: set[Key] = set()
+        for row in rows:
+            key = self._full_key(row.key)
+            if key in keys:
+                outcomes += self._save(run)
+                run, keys = [], set()
+            run.append((row, key))
+            if not isinstance(key, Refusal):
+                keys.add(key)
+        return outcomes + self._save(run)
+
+    def _save(self, run: list[tuple[RecordRow, Key | Refusal]]) -> list[RecordOutcome]:
+        """Save records whose keys are all different."""
+        existing = self._existing([key for _, key in run if not isinstance(key, Refusal)])
         outcomes = [
             RecordOutcome(row, "refused", row.key, refusal=key)
             if isinstance(key, Refusal)
             else self._decide(row, key, existing.get(key))
-            for row, key in zip(rows, keys, strict=True)
+            for row, key in run
         ]
-        for outcome in outcomes:
+        written = [o for o in outcomes if o.result in {"created", "changed"}]
+        for outcome in written:
             self._refresh_facts(outcome)
-        if not self.recorder.is_forecast:
-            self._insert([o for o in outcomes if o.result == "created"])
-            self._update([o for o in outcomes if o.result == "changed"])
-            self._record([o for o in outcomes if o.result in {"created", "changed"}])
+        if self.recorder.is_forecast:
+            for outcome in written:
+                before = existing.get(outcome.key) or {"id": None}
+                self._foreseen[outcome.key] = {**before, **self._values(outcome)}
+        else:
+            self._insert([o for o in written if o.result == "created"])
+            self._update([o for o in written if o.result == "changed"])
+            self._record(written)
         return outcomes
 
     def finish(self, totals: dict[str, int]) -> tuple[int | None, list[Promotion]]:
@@ -150,8 +182,14 @@ class Saving:
             self._default_term = self.term or named
         return self._default_term
 
-    def _existing(self, keys: list[tuple[str, ...]]) -> dict[tuple[str, ...], Any]:
-        """Load the records of keys, by key."""
+    def _existing(self, keys: list[Key]) -> dict[Key, Any]:
+        """Load the records of keys, by key; a forecast sees what it would have written."""
+        found = self._stored(keys)
+        if self._foreseen:
+            found.update((key, self._foreseen[key]) for key in keys if key in self._foreseen)
+        return found
+
+    def _stored(self, keys: list[Key]) -> dict[Key, Any]:
         columns = list(self.table.c)
         if self.kind is COURSE:
             codes = self._listed(Course.code, {key[1] for key in keys})
@@ -229,21 +267,26 @@ class Saving:
 
     def _refresh_facts(self, outcome: RecordOutcome) -> None:
         """Let the queues see the new values, also in a forecast that writes none."""
-        if outcome.result != "changed" or self._queue_run is None or outcome.record_id is None:
+        if outcome.result == "created" or self._queue_run is None:
             return
         facts = self._queue_run.deciding.facts
         target: Any = None
+        courses: Iterable[CourseFact] = ()
         if self.kind is COURSE:
-            target = facts.courses.get(outcome.record_id)
+            target = facts.courses.get(outcome.record_id or 0)
+            courses = [target] if target else []
         elif self.kind is STUDENT:
-            target = facts.students.get(outcome.record_id)
+            target = facts.students.get(outcome.record_id or 0)
+            courses = [c for c in facts.courses.values() if outcome.record_id in c.queue]
         else:
-            terms = (course.term for course in facts.courses.values())
-            target = next((term for term in terms if term.term_id == outcome.record_id), None)
+            courses = [c for c in facts.courses.values() if c.term.term_id == outcome.record_id]
+            target = courses[0].term if courses else None
         for name, (_, new) in outcome.changes.items():
-            attribute = self.kind.field(name).attribute
-            if target is not None and hasattr(target, attribute):
-                setattr(target, attribute, new)
+            field = self.kind.field(name)
+            if target is not None and hasattr(target, field.attribute):
+                setattr(target, field.attribute, new)
+            if field.moves_queue:
+                self._queue_run.touched.update(course.course_id for course in courses)
 
     # ── writing ──
 
@@ -345,13 +388,17 @@ def renumber_student(session: Session, old: str, new: str, act: Act) -> None:
         errors.UnknownStudent: when nobody has the old number.
         errors.AlreadyExists: when somebody has the new one.
     """
+    recorder = Recorder(session, act)
+    # Locked, then looked up in a new statement: somebody else may be renumbering the same student.
+    if not recorder.is_forecast:
+        lock = select(Student.id).where(Student.student_number == old)
+        session.execute(lock.with_for_update(key_share=True))
     student = find_student(session, old)
     taken = session.scalar(select(Student.id).where(Student.student_number == new))
     if taken == student.student_id:
         return
     if taken is not None:
         raise errors.AlreadyExists(f"student {new} exists already")
-    recorder = Recorder(session, act)
     if recorder.is_forecast:
         return
     session.execute(

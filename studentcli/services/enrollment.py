@@ -1,6 +1,6 @@
 """Enrolling, dropping, withdrawing, completing: the one `submit` under every door."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -121,17 +121,21 @@ def run_queues(
 
 @dataclass
 class QueueRun:
-    """Courses locked for a change of the catalogue, to be offered to their queues after it."""
+    """Courses locked for a change of the catalogue, to be offered to their queues after it.
+
+    `touched` takes the ids of those where the change can let somebody in.
+    """
 
     session: Session
     deciding: Deciding
     act: Act
+    touched: set[int] = field(default_factory=set)
 
     def finish(self, operation_id: int | None) -> list[Promotion]:
-        """Run the queues, in the order of course ids, and write what moved."""
+        """Run the queues that were touched, in the order of course ids, and write what moved."""
         facts = self.deciding.facts
         promotions: list[Promotion] = []
-        for course_id in sorted(facts.courses):
+        for course_id in sorted(self.touched):
             promotions += run_queue(facts.courses[course_id], facts, self.deciding.policy)
         if operation_id is not None:
             write_facts(self.session, facts, operation_id, self.act.now)

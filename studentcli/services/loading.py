@@ -10,7 +10,7 @@ from datetime import date
 from sqlalchemy import ColumnElement, func, or_, select, text
 from sqlalchemy.orm import Session
 
-from studentcli.database import listed_in
+from studentcli.database import StartAgain, listed_in
 from studentcli.facts import CourseFact, EnrollmentFact, Facts, Key, StudentFact
 from studentcli.models import Course, EnrollmentEvent, Student, StudentCourses
 from studentcli.requests import (
@@ -59,8 +59,12 @@ class Deciding:
 
     def lock(self, wanted: Wanted) -> None:
         """Lock and load the courses, their seats and queues, and the students."""
-        self.lock_courses(self._course_ids(wanted))
+        course_ids = self._course_ids(wanted)
+        self.lock_courses(course_ids)
         self.lock_students(wanted.students, wanted.student_ids)
+        can_change = not (self.is_sqlite or self.session.info.get("forecast"))
+        if can_change and not self._course_ids(wanted) <= course_ids:
+            raise StartAgain
 
     def _course_ids(self, wanted: Wanted) -> set[int]:
         """Find the courses that the changes can mean, without a lock."""
@@ -129,7 +133,6 @@ class Deciding:
             course.enrollments[student_id] = course.queue[student_id] = EnrollmentFact(
                 "waitlisted", enrolled_on, since, changed_on=since, place=place
             )
-            course.last_place = place or 0
 
     def lock_students(self, numbers: Iterable[str], student_ids: Iterable[int]) -> None:
         """Lock the named students and those of the queues, by id."""

@@ -32,10 +32,12 @@ def load_terms(session: Session) -> list[TermFact]:
 def current_term(terms: Iterable[TermFact], policy: Policy) -> TermFact | Refusal:
     """Find the term that enrolling means when none is named (SEMANTICS 6).
 
-    The one term whose enroll window contains today, else the one that runs today, else the one
-    without any dates.
+    The only term there is, else the one whose enroll window contains today, else the one that
+    runs today.
     """
     terms = list(terms)
+    if len(terms) == 1:
+        return terms[0]
 
     def contains(term: TermFact, first: date | None, last: date | None) -> bool:
         today = policy.today(term.time_zone)
@@ -46,17 +48,8 @@ def current_term(terms: Iterable[TermFact], policy: Policy) -> TermFact | Refusa
         )
 
     enrolling = [term for term in terms if contains(term, term.enroll_from, term.enroll_until)]
-    running = [
-        term
-        for term in terms
-        if term.starts_on and term.ends_on and contains(term, term.starts_on, term.ends_on)
-    ]
-    undated = [
-        term
-        for term in terms
-        if not (term.starts_on or term.ends_on or term.enroll_from or term.enroll_until)
-    ]
-    for candidates in (enrolling, running, undated):
+    running = [term for term in terms if contains(term, term.starts_on, term.ends_on)]
+    for candidates in (enrolling, running):
         if len(candidates) == 1:
             return candidates[0]
         if candidates:

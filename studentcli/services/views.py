@@ -317,6 +317,7 @@ def export_enrollments(session: Session, *, term: str | None = None) -> Iterator
             Course.code.label("course"),
             Course.section,
             Course.capacity,
+            Course.waitlist_capacity,
             Course.status.label("course_status"),
             Student.student_number.label("student"),
             Student.status.label("student_status"),
@@ -340,25 +341,29 @@ def export_enrollments(session: Session, *, term: str | None = None) -> Iterator
     )
     if term is not None:
         query = query.where(Term.code == term)
-    course_id, taken = None, 0
+    course_id, taken, waiting = None, 0, 0
     for found in session.execute(query.execution_options(yield_per=5000)).mappings():
         if found["id"] != course_id:
-            course_id, taken = found["id"], 0
-        yield from _export_rows(found, taken)
+            course_id, taken, waiting = found["id"], 0, 0
+        yield from _export_rows(found, taken, waiting)
         taken += found["status"] in SEATED_STATUSES
+        waiting += found["status"] == "waitlisted"
 
 
 LEAVING = {"dropped": "drop", "withdrawn": "withdraw", "completed": "complete"}
 
 
-def _export_rows(found: Any, taken: int) -> Iterator[Row]:
+def _export_rows(found: Any, taken: int, waiting: int) -> Iterator[Row]:
     overrides = []
     if found["student_status"] != "active":
         overrides.append("student-inactive")
     if found["course_status"] != "open":
         overrides.append("course-closed")
     full = found["capacity"] is not None and taken >= found["capacity"]
-    if full and found["status"] != "waitlisted":
+    if found["status"] == "waitlisted":
+        if waiting >= found["waitlist_capacity"]:
+            overrides.append("waitlist-full")
+    elif full:
         overrides.append("course-full")
     row = {name: found[name] for name in ("student", "term", "course", "section")}
     yield {

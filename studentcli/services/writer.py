@@ -23,6 +23,7 @@ COPY_FROM: Final = 300
 STATE_COLUMNS: Final = (
     "student_id", "course_id", "status", "enrolled_on", "status_since", "queue_place", "grade",
 )  # fmt: skip
+_PLACE: Final = STATE_COLUMNS.index("queue_place")
 EVENT_COLUMNS: Final = (
     "operation_id", "recorded_at", "line", "student_id", "course_id", "action", "from_status",
     "to_status", "queue_place", "grade", "code", "effective_on", "detail",
@@ -98,6 +99,15 @@ def _update(session: Session, rows: list[Row]) -> None:
     if not rows:
         return
     connection = session.connection()
+    queued = [row[:2] for row in rows if row[_PLACE] is not None]
+    if queued:
+        # Two places can change hands, and the index tells them apart row by row: step aside first.
+        mark = "?" if is_sqlite(session) else "%s"
+        connection.exec_driver_sql(
+            "UPDATE student_courses SET queue_place = -queue_place"
+            f" WHERE student_id = {mark} AND course_id = {mark}",
+            queued,
+        )
     if is_sqlite(session):
         assignments = ", ".join(f"{name} = ?" for name in STATE_COLUMNS[2:])
         connection.exec_driver_sql(
