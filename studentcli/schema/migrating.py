@@ -15,13 +15,8 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from studentcli import errors
-from studentcli.database import (
-    REVISION,
-    Database,
-    current_revision,
-    set_lock_timeout,
-    until_free,
-)
+from studentcli.database import REVISION, Database, current_revision
+from studentcli.engines import lock_timeout, until_free
 from studentcli.models import Base
 from studentcli.schema.copying import backup
 from studentcli.schema.script import ADVISORY_LOCK, MIGRATION_LOCK_TIMEOUT, one_piece
@@ -103,10 +98,11 @@ def migrating(database: Database) -> Iterator[Connection]:
             driver.execute("PRAGMA legacy_alter_table = ON")
         with connection.begin():
             if not database.is_sqlite:
-                set_lock_timeout(connection, max(database.wait, WAIT_FOR_MIGRATOR))
+                longest = max(database.wait, WAIT_FOR_MIGRATOR)
+                connection.exec_driver_sql(lock_timeout(longest))
                 lock = text("SELECT pg_advisory_xact_lock(:key)")
                 connection.execute(lock, {"key": ADVISORY_LOCK})
-                set_lock_timeout(connection, MIGRATION_LOCK_TIMEOUT)
+                connection.exec_driver_sql(lock_timeout(MIGRATION_LOCK_TIMEOUT))
             before = _row_counts(connection)
             yield connection
             _require_sound(connection, before)
