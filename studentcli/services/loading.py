@@ -7,7 +7,7 @@ a million rows take the same path; only the sets differ.
 from collections.abc import Iterable
 from datetime import date
 
-from sqlalchemy import ColumnElement, func, or_, select, text
+from sqlalchemy import ColumnElement, func, null, or_, select, text, union_all
 from sqlalchemy.orm import Session
 
 from studentcli.database import StartAgain, listed_in
@@ -96,43 +96,37 @@ class Deciding:
         courses = load_courses(self.session, self.terms, condition)
         self.index = CourseIndex(self.terms, courses, self.policy, self.index.default_term)
         self.facts.courses = {course.course_id: course for course in courses}
-        self._count_seats([c.course_id for c in courses if c.capacity is not None])
-        self._load_queues()
+        self._load_seats_and_queues()
 
-    def _count_seats(self, course_ids: list[int]) -> None:
-        """Count the seats taken; the index on (course, status) bounds the rows by the capacity."""
-        if not course_ids:
-            return
-        table = StudentCourses
-        query = (
-            select(table.course_id, func.count())
-            .where(self.listed(table.course_id, course_ids), table.status.in_(SEATED_STATUSES))
-            .group_by(table.course_id)
-        )
-        for course_id, taken in self.session.execute(query):
-            self.facts.courses[course_id].taken = taken
+    def _load_seats_and_queues(self) -> None:
+        """Count the seats taken and read the queues, in one statement.
 
-    def _load_queues(self) -> None:
-        table = StudentCourses
-        query = (
-            select(
-                table.course_id,
-                table.student_id,
-                table.enrolled_on,
-                table.status_since,
-                table.queue_place,
-            )
-            .where(
-                self.listed(table.course_id, list(self.facts.courses)),
-                table.status == "waitlisted",
-            )
-            .order_by(table.course_id, table.queue_place)
+        The index on (course, status) bounds the rows by the capacities; the seats of a course
+        without one are not counted.
+        """
+        table, courses = StudentCourses, self.facts.courses
+        limited = [course_id for course_id, c in courses.items() if c.capacity is not None]
+        queues = select(
+            table.course_id, null().label("taken"), table.student_id, table.enrolled_on,
+            table.status_since, table.queue_place,
+        )  # fmt: skip
+        queues = queues.where(
+            self.listed(table.course_id, list(courses)), table.status == "waitlisted"
         )
-        for course_id, student_id, enrolled_on, since, place in self.session.execute(query):
-            course = self.facts.courses[course_id]
-            course.enrollments[student_id] = course.queue[student_id] = EnrollmentFact(
-                "waitlisted", enrolled_on, since, changed_on=since, place=place
-            )
+        seats = select(table.course_id, func.count(), *[null()] * 4).where(
+            self.listed(table.course_id, limited), table.status.in_(SEATED_STATUSES)
+        )
+        seats = seats.group_by(table.course_id)
+        both = union_all(queues, seats).subquery()
+        query = select(both).order_by(both.c.course_id, both.c.queue_place)
+        for course_id, taken, student_id, enrolled_on, since, place in self.session.execute(query):
+            course = courses[course_id]
+            if student_id is None:
+                course.taken = taken
+            else:
+                course.enrollments[student_id] = course.queue[student_id] = EnrollmentFact(
+                    "waitlisted", enrolled_on, since, changed_on=since, place=place
+                )
 
     def lock_students(self, numbers: Iterable[str], student_ids: Iterable[int]) -> None:
         """Lock the named students and those of the queues, by id."""

@@ -4,6 +4,7 @@ Rows are written sorted by key. Few rows go by INSERT, many by COPY where the en
 ways write the same.
 """
 
+import itertools
 from collections.abc import Sequence
 from datetime import date, datetime
 from operator import itemgetter
@@ -49,7 +50,6 @@ def write_facts(session: Session, facts: Facts, operation_id: int, recorded_at: 
         )  # fmt: skip
         (moved if state.in_table else new).append(row)
     _update(session, moved)
-    _add(session, "student_courses", STATE_COLUMNS, new)
     at = stored[recorded_at]
     events = [
         (operation_id, at, line, student_id, course_id, action, before, after, place, grade, code,
@@ -57,7 +57,12 @@ def write_facts(session: Session, facts: Facts, operation_id: int, recorded_at: 
         for line, student_id, course_id, action, before, after, place, grade, code, on, detail
         in facts.events
     ]  # fmt: skip
-    _add(session, "enrollment_events", EVENT_COLUMNS, events)
+    few = len(new) + len(events) < COPY_FROM
+    add = _execute_many if is_sqlite(session) else _add_few if few else _copy
+    add(
+        session,
+        {"student_courses": (STATE_COLUMNS, new), "enrollment_events": (EVENT_COLUMNS, events)},
+    )
 
 
 class _Stored(dict[Any, Any]):
@@ -78,20 +83,43 @@ class _Stored(dict[Any, Any]):
         return stored
 
 
-def _add(session: Session, table: str, columns: Sequence[str], rows: list[Row]) -> None:
-    """Add rows in the order given, by the way that their number makes best."""
-    connection = session.connection()
-    names = ", ".join(columns)
-    if len(rows) < COPY_FROM or is_sqlite(session):
-        mark = "?" if is_sqlite(session) else "%s"
-        marks = ", ".join(mark for _ in columns)
+Load = dict[str, tuple[Sequence[str], list[Row]]]
+"""Table → its columns, and the rows to be added in their order."""
+
+
+def _insert(table: str, columns: Sequence[str], marks: str) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {marks}"
+
+
+def _execute_many(session: Session, load: Load) -> None:
+    for table, (columns, rows) in load.items():
         if rows:
-            connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
-        return
-    driver: Any = connection.connection.driver_connection
-    with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)
+            marks = f"({', '.join('?' for _ in columns)})"
+            session.connection().exec_driver_sql(_insert(table, columns, marks), rows)
+
+
+def _add_few(session: Session, load: Load) -> None:
+    """Add to every table in one statement: one round trip."""
+    inserts, values = [], list[Any]()
+    for table, (columns, rows) in load.items():
+        if rows:
+            marks = f"({', '.join('%s' for _ in columns)})"
+            inserts.append(_insert(table, columns, ", ".join(marks for _ in rows)))
+            values += itertools.chain.from_iterable(rows)
+    if inserts:
+        *first, last = inserts
+        parts = ", ".join(f"part{number} AS ({part})" for number, part in enumerate(first))
+        statement = f"WITH {parts} {last}" if first else last
+        session.connection().exec_driver_sql(statement, tuple(values))
+
+
+def _copy(session: Session, load: Load) -> None:
+    driver: Any = session.connection().connection.driver_connection
+    for table, (columns, rows) in load.items():
+        statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
 
 
 def _update(session: Session, rows: list[Row]) -> None:
