@@ -217,7 +217,7 @@ def _add_terms(app: typer.Typer) -> None:
     ) -> None:
         """Add a term.
 
-        Example: studentcli term add 2027SP --starts-on 2027-01-11 --ends-on 2027-05-07
+        Example: studentcli term add 2027SP --starts-on 2027-01-11
         """
         _save(cli, TERM, {**fields, "term": code}, "add", reason)
 
