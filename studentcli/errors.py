@@ -6,23 +6,35 @@ command line and that of HTTP.
 """
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class ExitStatus(IntEnum):
-    """The exit codes of every command."""
+    """The exit codes of every command, each with its meaning in the registrar's words."""
 
-    DONE = 0
-    UNEXPECTED = 1
-    USAGE = 2
-    NOT_FOUND = 3
-    REFUSED = 4
-    BUSY = 5
-    BATCH_REFUSED = 6
-    DATABASE = 7
-    GUARD = 8
-    INTERRUPTED = 130
-    TERMINATED = 143
+    meaning: str
+
+    def __new__(cls, number: int, meaning: str) -> Self:
+        """Make a number that carries its meaning."""
+        status = int.__new__(cls, number)
+        status._value_ = number
+        status.meaning = meaning
+        return status
+
+    DONE = 0, "done, or already so"
+    UNEXPECTED = 1, "unexpected"
+    USAGE = 2, "the command line or the file cannot be read"
+    NOT_FOUND = 3, "not found, or ambiguous"
+    REFUSED = (
+        4,
+        "refused by a rule (the other courses of the command are applied unless --all-or-none)",
+    )
+    BUSY = 5, "busy: somebody else holds what is needed; try again"
+    BATCH_REFUSED = 6, "a file was read and some of its rows were refused"
+    DATABASE = 7, "the database is unavailable or not migrated"
+    GUARD = 8, "held by a guard"
+    INTERRUPTED = 130, "interrupted; rolled back"
+    TERMINATED = 143, "terminated; rolled back"
 
 
 class StudentcliError(Exception):

@@ -7,6 +7,14 @@ from typing import Any, Final
 from studentcli import values
 from studentcli.vocabulary import COURSE_STATUSES, STUDENT_STATUSES
 
+METAVARS: Final[dict[Callable[[str], Any], str]] = {
+    values.iso_date: "DATE",
+    values.hours: "HOURS",
+    values.integer: "NUMBER",
+    values.email: "ADDRESS",
+    values.time_zone: "ZONE",
+}
+
 
 @dataclass(frozen=True)
 class Field:
@@ -27,6 +35,16 @@ class Field:
     default: Any = None
     help: str = ""
     moves_queue: bool = False
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words that it takes, when they are few."""
+        return self.read.choices if isinstance(self.read, values.OneOf) else ()
+
+    @property
+    def metavar(self) -> str:
+        """What help writes for its value: `DATE`, `active|inactive`."""
+        return "|".join(self.choices) or METAVARS.get(self.read, "TEXT")
 
 
 @dataclass(frozen=True)
@@ -61,7 +79,7 @@ STUDENT: Final = RecordKind(
             "status",
             values.one_of(*STUDENT_STATUSES),
             "active",
-            help="active or inactive.",
+            help="An inactive student takes no seat.",
             moves_queue=True,
         ),
         Field("max_credits", "max_credit_hours", values.hours, help="Most credit hours in a term."),
@@ -128,7 +146,7 @@ COURSE: Final = RecordKind(
             "status",
             values.one_of(*COURSE_STATUSES),
             "open",
-            help="open, closed or cancelled.",
+            help="Only an open course takes students.",
             moves_queue=True,
         ),
     ),

@@ -6,7 +6,7 @@ written and what is expected.
 
 import re
 import unicodedata
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -119,13 +119,20 @@ def time_zone(text: str) -> str:
     return value
 
 
-def one_of(*choices: str) -> Callable[[str], str]:
-    """Make a reader of one of a few words."""
+@dataclass(frozen=True)
+class OneOf:
+    """Reads one of a few words."""
 
-    def read(text: str) -> str:
+    choices: tuple[str, ...]
+
+    def __call__(self, text: str) -> str:
+        """Read the word."""
         value = text.strip()
-        if value not in choices:
-            raise errors.BadValue(f"{value!r} is none of {', '.join(choices)}")
+        if value not in self.choices:
+            raise errors.BadValue(f"{value!r} is none of {', '.join(self.choices)}")
         return value
 
-    return read
+
+def one_of(*choices: str) -> OneOf:
+    """Make a reader of one of a few words."""
+    return OneOf(choices)

@@ -37,20 +37,50 @@ def loaded(*arguments: str, database: str | None = None, **environment: str) -> 
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--help",), ("--version",), ("enroll", "--help"), ("course", "add", "--help"), ()],
+    [
+        ("--help",),
+        ("--version",),
+        ("enroll", "--help"),
+        ("course", "add", "--help"),
+        (),
+        ("help",),
+        ("help", "codes"),
+        ("help", "formats"),
+        ("help", "environment"),
+        ("help", "cron"),
+        ("help", "course", "add"),
+    ],
 )
 def test_help_and_version_load_no_heavy_module(arguments: tuple[str, ...]) -> None:
     assert loaded(*arguments) == set()
 
 
-def test_completion_loads_no_heavy_module() -> None:
-    environment = {
-        "_STUDENTCLI_COMPLETE": "complete_bash",
-        "COMP_WORDS": "studentcli cou",
-        "COMP_CWORD": "1",
-        "_TYPER_COMPLETE_ARGS": "studentcli cou",
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("line", ["enroll S", "enroll S1 ", "courses --term ", "--format "])
+def test_completion_loads_no_heavy_module(sqlite_world: World, shell: str, line: str) -> None:
+    assert loaded(**_question(shell, line), database=sqlite_world.url) == set()
+
+
+def test_completion_of_commands_loads_rich_only_for_the_help_beside_them() -> None:
+    assert loaded(**_question("bash", "cou")) == set()
+    assert loaded(**_question("zsh", "cou")) == {"rich"}  # typer takes rich's marks out of it
+
+
+def test_completion_from_postgresql_loads_its_driver_alone(new_database: object) -> None:
+    url = new_database("postgresql")  # type: ignore[operator]
+    assert loaded(**_question("bash", "enroll S"), database=url) == {"psycopg"}
+
+
+def _question(shell: str, line: str) -> dict[str, str]:
+    """Give the environment in which a shell asks what goes on after a line."""
+    words = f"studentcli {line}".split(" ")
+    return {
+        "_STUDENTCLI_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": "\n".join(words),
+        "COMP_CWORD": str(len(words) - 1),
+        "_TYPER_COMPLETE_ARGS": f"studentcli {line}",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
     }
-    assert loaded(**environment) == set()
 
 
 @pytest.mark.parametrize(

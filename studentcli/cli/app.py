@@ -1,5 +1,6 @@
 """The root of the command line: options in front of every command, and the commands."""
 
+import inspect
 from importlib import import_module
 from typing import Annotated, Final
 
@@ -16,6 +17,7 @@ from studentcli.cli.framework import (
     new_app,
     remember_options,
 )
+from studentcli.cli.shells import InstallOption, Root, ShowOption
 
 FILES: Final = {
     "changes": ("enroll", "drop", "withdraw", "complete"),
@@ -24,6 +26,7 @@ FILES: Final = {
     "files": ("import", "export"),
     "history": ("history",),
     "db": ("db",),
+    "help": ("help",),
 }
 """Which file of this package holds which commands; a test holds it equal to what they declare."""
 
@@ -35,10 +38,7 @@ def build_app(arguments: list[str]) -> typer.Typer:
         arguments: the command line. When its first command is not plain to see (help, completion,
             an option with a value in front), every file is loaded.
     """
-    app = new_app(
-        "Student enrollment from the command line. Start with: studentcli db init",
-        add_completion=True,
-    )
+    app = new_app(inspect.getdoc(root) or "", cls=Root)
     app.callback()(root)
     first = arguments[0] if arguments else ""
     owner = [name for name, commands in FILES.items() if first in commands]
@@ -65,9 +65,14 @@ def root(
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = False,
+    install_completion: InstallOption = None,
+    show_completion: ShowOption = None,
 ) -> None:
-    """Student enrollment from the command line. Start with: studentcli db init."""
-    del version
+    """Student enrollment from the command line. Start with: studentcli db init.
+
+    Example: studentcli enroll S1042 CS101 MATH200
+    """
+    del version, install_completion, show_completion
     remember_options(
         {
             "database": database,

@@ -12,11 +12,14 @@ from typer.core import TyperGroup
 
 from studentcli import errors
 from studentcli.cli.context import install_signals, silence_stdout, state
+from studentcli.cli.shells import answer, is_asked
 from studentcli.errors import ExitStatus
 
 
 def run(app: typer.Typer, arguments: list[str]) -> int:
     """Run a command line; gives the exit code."""
+    if is_asked():
+        return answer(_group(app))
     install_signals()
     state.fmt, state.recorded, state.signal = _format_of(arguments), False, None
     code = _run(app, arguments)
@@ -33,7 +36,7 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
 def _run(app: typer.Typer, arguments: list[str]) -> int:
     try:
         _require_text(arguments)
-        code = _call(cast("TyperGroup", typer.main.get_command(app)), arguments)
+        code = _call(_group(app), arguments)
     except KeyboardInterrupt:
         return _interrupted()
     except Exception as error:
@@ -43,6 +46,10 @@ def _run(app: typer.Typer, arguments: list[str]) -> int:
             return _report(error)
         raise
     return _interrupted() if code == ExitStatus.INTERRUPTED else code
+
+
+def _group(app: typer.Typer) -> TyperGroup:
+    return cast("TyperGroup", typer.main.get_command(app))
 
 
 def _call(group: TyperGroup, arguments: list[str]) -> int:

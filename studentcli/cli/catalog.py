@@ -4,17 +4,33 @@ from typing import Annotated, Any
 
 import typer
 
+from studentcli.cli import complete
+from studentcli.cli.arguments import (
+    CodeArgument,
+    CourseArgument,
+    ReasonOption,
+    StudentArgument,
+)
 from studentcli.cli.context import Cli
 from studentcli.cli.framework import command, new_app
 from studentcli.records import COURSE, STUDENT, TERM, RecordKind
 from studentcli.render import Column, Seats, listing, record
 
 PANEL = "Catalogue"
+STATUS = STUDENT.field("status")
 
-NumberArgument = Annotated[str, typer.Argument(metavar="STUDENT", show_default=False)]
-CodeArgument = Annotated[str, typer.Argument(metavar="TERM", show_default=False)]
-CourseArgument = Annotated[str, typer.Argument(metavar="COURSE", show_default=False)]
-ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why.")]
+NewNumberArgument = Annotated[
+    str, typer.Argument(metavar="STUDENT", help="Number of the new student.", show_default=False)
+]
+NewCodeArgument = Annotated[
+    str, typer.Argument(metavar="TERM", help="Code of the new term.", show_default=False)
+]
+NewCourseArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="COURSE", help="CS101 or 2026FA/CS101, without section.", show_default=False
+    ),
+]
 
 STUDENT_COLUMNS = (
     Column("student", "Student", "key"),
@@ -82,22 +98,24 @@ def _course_cells(word: str, section: str | None, fields: dict[str, str]) -> dic
 
 
 def _add_students(app: typer.Typer) -> None:
-    group = new_app("Students: add, edit, renumber, look up.")
+    group = new_app(
+        "Students: add, edit, renumber, look up.\n\nExample: studentcli student show S1042"
+    )
     app.add_typer(group, name="student", rich_help_panel=PANEL)
 
     @command(group, "add", writes=True, fields_of=STUDENT)
     def add(
-        cli: Cli, student: NumberArgument, *, fields: dict[str, str], reason: ReasonOption = None
+        cli: Cli, student: NewNumberArgument, *, fields: dict[str, str], reason: ReasonOption = None
     ) -> None:
         """Add a student.
 
-        Example: studentcli student add S1042 --given-name Ada --family-name King
+        Example: studentcli student add S1043 --family-name Hopper
         """
         _save(cli, STUDENT, {**fields, "student": student}, "add", reason)
 
     @command(group, "edit", writes=True, fields_of=STUDENT)
     def edit(
-        cli: Cli, student: NumberArgument, *, fields: dict[str, str], reason: ReasonOption = None
+        cli: Cli, student: StudentArgument, *, fields: dict[str, str], reason: ReasonOption = None
     ) -> None:
         """Change a student; - clears a field.
 
@@ -110,14 +128,16 @@ def _add_students(app: typer.Typer) -> None:
     @command(group, "renumber", writes=True)
     def renumber(
         cli: Cli,
-        student: NumberArgument,
-        number: Annotated[str, typer.Argument(metavar="NEW", show_default=False)],
+        student: StudentArgument,
+        number: Annotated[
+            str, typer.Argument(metavar="NEW", help="The new number.", show_default=False)
+        ],
         *,
         reason: ReasonOption = None,
     ) -> None:
         """Give a student another number.
 
-        Example: studentcli student renumber 1042 S1042
+        Example: studentcli student renumber S1042 S2042
         """
         from studentcli import values
         from studentcli.services.catalog import renumber_student
@@ -135,7 +155,13 @@ def _add_students(app: typer.Typer) -> None:
             str | None, typer.Option("--search", metavar="TEXT", help="Part of number or name.")
         ] = None,
         status: Annotated[
-            str | None, typer.Option("--status", metavar="STATUS", help="active or inactive.")
+            str | None,
+            typer.Option(
+                "--status",
+                metavar=STATUS.metavar,
+                help="Only those.",
+                autocompletion=complete.one_of(*STATUS.choices),
+            ),
         ] = None,
     ) -> None:
         """List students.
@@ -144,14 +170,14 @@ def _add_students(app: typer.Typer) -> None:
         """
         from studentcli.services import views
 
-        wanted = STUDENT.field("status").read(status) if status else None
+        wanted = STATUS.read(status) if status else None
         rows = cli.database.read(
             lambda session: views.list_students(session, search=search, status=wanted)
         )
         listing(rows, STUDENT_COLUMNS, cli.fmt, footer=f"{len(rows)} students")
 
     @command(group, "show")
-    def show(cli: Cli, student: NumberArgument) -> None:
+    def show(cli: Cli, student: StudentArgument) -> None:
         """Show a student.
 
         Example: studentcli student show S1042
@@ -182,16 +208,16 @@ def _tell_live(cli: Cli, student: str) -> None:
 
 
 def _add_terms(app: typer.Typer) -> None:
-    group = new_app("Terms: add, edit, look up.")
+    group = new_app("Terms: add, edit, look up.\n\nExample: studentcli term list")
     app.add_typer(group, name="term", rich_help_panel=PANEL)
 
     @command(group, "add", writes=True, fields_of=TERM)
     def add(
-        cli: Cli, code: CodeArgument, *, fields: dict[str, str], reason: ReasonOption = None
+        cli: Cli, code: NewCodeArgument, *, fields: dict[str, str], reason: ReasonOption = None
     ) -> None:
         """Add a term.
 
-        Example: studentcli term add 2026FA --starts-on 2026-09-01 --ends-on 2026-12-18
+        Example: studentcli term add 2027SP --starts-on 2027-01-11
         """
         _save(cli, TERM, {**fields, "term": code}, "add", reason)
 
@@ -236,17 +262,17 @@ SectionOption = Annotated[
 
 
 def _add_courses(app: typer.Typer) -> None:
-    group = new_app("Courses: add, edit, cancel, look up.")
+    group = new_app("Courses: add, edit, cancel, look up.\n\nExample: studentcli course show CS101")
     app.add_typer(group, name="course", rich_help_panel=PANEL)
 
     @command(group, "add", writes=True, fields_of=COURSE)
     def add(
-        cli: Cli, course: CourseArgument, *, fields: dict[str, str],
+        cli: Cli, course: NewCourseArgument, *, fields: dict[str, str],
         section: SectionOption = None, reason: ReasonOption = None,
     ) -> None:  # fmt: skip
         """Add a course.
 
-        Example: studentcli course add 2026FA/CS101 --section 002 --capacity 30
+        Example: studentcli course add 2026FA/CS102 --section 001 --capacity 30
         """
         _save(cli, COURSE, _course_cells(course, section, fields), "add", reason)
 
@@ -256,7 +282,7 @@ def _add_courses(app: typer.Typer) -> None:
     ) -> None:
         """Change a course; - clears a field.
 
-        Example: studentcli course edit CS101-002 --capacity 35
+        Example: studentcli course edit CS101-001 --capacity 35
         """
         from studentcli import values
         from studentcli.services import views
@@ -277,7 +303,7 @@ def _add_courses(app: typer.Typer) -> None:
     ) -> None:
         """Cancel a course and drop everybody.
 
-        Example: studentcli course cancel CS101-002 --reason 'no room'
+        Example: studentcli course cancel CS101-001 --reason 'no room'
         """
         from studentcli import values
         from studentcli.services.cancelling import cancel_course
@@ -303,7 +329,7 @@ def _add_courses(app: typer.Typer) -> None:
     def show(cli: Cli, course: CourseArgument) -> None:
         """Show a course.
 
-        Example: studentcli course show 2026FA/CS101-002
+        Example: studentcli course show 2026FA/CS101-001
         """
         from studentcli import values
         from studentcli.services import views

@@ -4,32 +4,27 @@ from typing import Annotated, Any
 
 import typer
 
+from studentcli.cli import complete
+from studentcli.cli.arguments import CoursesArgument, ReasonOption, StudentArgument
 from studentcli.cli.context import Cli
 from studentcli.cli.framework import command
 
 PANEL = "Enrollment"
 
-StudentArgument = Annotated[
-    str, typer.Argument(metavar="STUDENT", help="Student number.", show_default=False)
-]
-CoursesArgument = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="COURSE...", help="CS101, CS101-002 or 2026FA/CS101-002.", show_default=False
-    ),
-]
 OnOption = Annotated[
     str | None,
     typer.Option(
         "--on", metavar="DATE", help="Date it counts from, YYYY-MM-DD; today if left out."
     ),
 ]
-ReasonOption = Annotated[
-    str | None, typer.Option("--reason", metavar="TEXT", help="Why; recorded with the change.")
-]
 OverrideOption = Annotated[
     list[str] | None,
-    typer.Option("--override", metavar="RULE", help="Break this rule; needs --reason."),
+    typer.Option(
+        "--override",
+        metavar="RULE",
+        help="Break this rule; needs --reason.",
+        autocompletion=complete.overridable,
+    ),
 ]
 AllOrNoneOption = Annotated[
     bool, typer.Option("--all-or-none", help="Apply nothing when one course is refused.")

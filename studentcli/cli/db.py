@@ -11,7 +11,7 @@ from studentcli.cli.context import Cli, state
 from studentcli.cli.framework import command, new_app
 from studentcli.render import Column, listing, record
 
-PANEL = "Administration"
+PANEL = "Database"
 STATUS_COLUMNS = (
     Column("database", "Database"),
     Column("engine", "Engine"),
@@ -25,13 +25,17 @@ FINDING_COLUMNS = (
     Column("finding", "Finding"),
 )
 
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", show_default=False)]
+FileArgument = Annotated[
+    Path, typer.Argument(metavar="FILE", help="The file to be made.", show_default=False)
+]
 SqlOption = Annotated[bool, typer.Option("--sql", help="Print the SQL; change nothing.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Declare the commands."""
-    group = new_app("The database: create, upgrade, adopt, check, back up.")
+    group = new_app(
+        "The database: create, upgrade, adopt, check, back up.\n\nExample: studentcli db status"
+    )
     app.add_typer(group, name="db", rich_help_panel=PANEL)
     _add_migrations(group)
     _add_inspections(group)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from studentcli import errors
+from studentcli.cli import complete
 from studentcli.cli.context import Cli, state
 from studentcli.cli.framework import command
 from studentcli.records import KINDS
@@ -29,7 +30,8 @@ RECORD_OUTCOMES = (
     Column("code", "Code"),
     Column("message", "Message"),
 )
-EXPORTS = ("students", "terms", "courses", "enrollments")
+EXPORTS = (*KINDS, "enrollments")
+ON_ERROR = ("abort", "skip")
 
 
 class Progress:
@@ -194,7 +196,10 @@ def add_to(app: typer.Typer) -> None:
         on_error: Annotated[
             str,
             typer.Option(
-                "--on-error", metavar="abort|skip", help="All rows or none; or the good ones."
+                "--on-error",
+                metavar="|".join(ON_ERROR),
+                help="All rows or none; or the good ones.",
+                autocompletion=complete.one_of(*ON_ERROR),
             ),
         ] = "abort",
         rejects: Annotated[
@@ -224,8 +229,8 @@ def add_to(app: typer.Typer) -> None:
 
         Example: studentcli import fall.csv -n
         """
-        if on_error not in {"abort", "skip"}:
-            raise errors.Usage(f"--on-error {on_error!r} is neither abort nor skip")
+        if on_error not in ON_ERROR:
+            raise errors.Usage(f"--on-error {on_error!r} is neither {' nor '.join(ON_ERROR)}")
         options = {
             "on_error": on_error,
             "chunk": chunk,
@@ -239,7 +244,12 @@ def add_to(app: typer.Typer) -> None:
     def export(
         cli: Cli,
         kind: Annotated[
-            str, typer.Argument(metavar="KIND", help="students, terms, courses or enrollments.")
+            str,
+            typer.Argument(
+                metavar="KIND",
+                help=f"{', '.join(EXPORTS[:-1])} or {EXPORTS[-1]}.",
+                autocompletion=complete.one_of(*EXPORTS),
+            ),
         ],
         *,
         output: Annotated[

@@ -12,8 +12,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from studentcli.cli import complete
 from studentcli.cli.context import Cli, silence_stdout
 from studentcli.records import RecordKind
+from studentcli.settings import FORMATS
 
 Parameter = inspect.Parameter
 
@@ -28,16 +30,30 @@ WaitOption = Annotated[
     typer.Option("--wait", metavar="SECONDS", help="How long to wait for others' locks."),
 ]
 TermOption = Annotated[
-    str | None, typer.Option("--term", metavar="TERM", help="The term, such as 2026FA.")
+    str | None,
+    typer.Option(
+        "--term",
+        metavar="TERM",
+        help="The term, such as 2026FA.",
+        autocompletion=complete.terms,
+    ),
 ]
 FormatOption = Annotated[
     str | None,
-    typer.Option("--format", metavar="FORMAT", help="table, tsv, csv, json or jsonl."),
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}.",
+        autocompletion=complete.formats,
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing on success.")]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", "-n", help="Say what would happen; change nothing.")
 ]
+
+PANELS = ("Enrollment", "Look up", "Catalogue", "Files", "Database", "Help")
+"""The headings of the commands, in the order in which a registrar meets them."""
 
 COMMON: dict[str, tuple[Any, Any]] = {
     "database": (DatabaseOption, None),
@@ -86,24 +102,44 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of commands that lists them in the order of declaration."""
+    """A group of commands that lists them by task, within it in the order of declaration."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """List the parameters."""
         return _lightened(super().get_params(ctx))
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        """List the names of the commands."""
+        return sorted(super().list_commands(ctx), key=self._place)
 
-def new_app(help_text: str, **more: Any) -> typer.Typer:
+    def _place(self, name: str) -> int:
+        panel = getattr(self.commands[name], "rich_help_panel", None)
+        return PANELS.index(panel) if panel in PANELS else len(PANELS)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands by task, as rich does at a terminal."""
+        commands = [(name, self.commands[name]) for name in self.list_commands(ctx)]
+        longest = max(len(name) for name, _ in commands)
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for name, listed in commands:
+            panel = getattr(listed, "rich_help_panel", None) or "Commands"
+            said = listed.get_short_help_str(formatter.width - longest - 6)
+            panels.setdefault(panel, []).append((name.ljust(longest), said))
+        for panel, rows in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl(rows)
+
+
+def new_app(help_text: str, *, cls: type[Group] = Group) -> typer.Typer:
     """Make a group of commands."""
     return typer.Typer(
-        cls=Group,
+        cls=cls,
         help=help_text,
         no_args_is_help=True,
-        add_completion=more.pop("add_completion", False),
+        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich" if sys.stdout.isatty() else None,
         context_settings={"help_option_names": ["-h", "--help"]},
-        **more,
     )
 
 
@@ -116,7 +152,12 @@ def _record_parameters(kind: RecordKind) -> dict[str, tuple[Any, Any]]:
         field.name: (
             Annotated[
                 str | None,
-                typer.Option(f"--{field.name.replace('_', '-')}", help=field.help),
+                typer.Option(
+                    f"--{field.name.replace('_', '-')}",
+                    metavar=field.metavar,
+                    help=field.help,
+                    autocompletion=complete.one_of(*field.choices) if field.choices else None,
+                ),
             ],
             None,
         )

@@ -6,11 +6,35 @@ from typing import Annotated, Any
 import typer
 
 from studentcli import errors
+from studentcli.cli import complete
 from studentcli.cli.context import Cli
 from studentcli.cli.framework import command
 from studentcli.render import Column, listing
 
 PANEL = "Look up"
+
+StudentOption = Annotated[
+    str | None,
+    typer.Option(
+        "--student",
+        metavar="STUDENT",
+        help="Of this student.",
+        autocompletion=complete.students,
+    ),
+]
+CourseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--course",
+        metavar="COURSE",
+        help="Of this course.",
+        autocompletion=complete.courses,
+    ),
+]
+LimitOption = Annotated[
+    int,
+    typer.Option("--limit", metavar="NUMBER", min=1, max=1_000_000, help="The newest so many."),
+]
 
 OPERATION_COLUMNS = (
     Column("operation", "No.", "number"),
@@ -69,17 +93,11 @@ def add_to(app: typer.Typer) -> None:
             typer.Argument(metavar="[NUMBER]", help="Show this operation.", show_default=False),
         ] = None,
         *,
-        student: Annotated[
-            str | None, typer.Option("--student", metavar="STUDENT", help="Of this student.")
-        ] = None,
-        course: Annotated[
-            str | None, typer.Option("--course", metavar="COURSE", help="Of this course.")
-        ] = None,
-        limit: Annotated[
-            int, typer.Option("--limit", min=1, max=1_000_000, help="The newest so many.")
-        ] = 50,
+        student: StudentOption = None,
+        course: CourseOption = None,
+        limit: LimitOption = 50,
     ) -> None:
-        """Show operations, or the events of one, of a student, of a course.
+        """Show operations, or the events of one, a student, a course.
 
         Example: studentcli history --student S1042
         """

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from studentcli.cli import complete
+from studentcli.cli.arguments import CourseArgument
 from studentcli.cli.context import Cli
 from studentcli.cli.framework import command
 from studentcli.render import Column, Seats, listing
@@ -131,7 +133,12 @@ def add_to(app: typer.Typer) -> None:
         cli: Cli,
         student: Annotated[
             str | None,
-            typer.Argument(metavar="[STUDENT]", help="Student number.", show_default=False),
+            typer.Argument(
+                metavar="[STUDENT]",
+                help="Student number.",
+                show_default=False,
+                autocompletion=complete.students,
+            ),
         ] = None,
     ) -> None:
         """List the courses with their seats, or those of a student.
@@ -146,7 +153,7 @@ def add_to(app: typer.Typer) -> None:
     @command(app, panel=PANEL)
     def roster(
         cli: Cli,
-        course: Annotated[str, typer.Argument(metavar="COURSE", show_default=False)],
+        course: CourseArgument,
         *,
         everybody: Annotated[
             bool, typer.Option("--all", help="Also who has dropped or withdrawn.")

@@ -19,10 +19,19 @@ from studentcli.render import plain
 from studentcli.requests import ACTIONS, Action, Change, CourseWord, Refusal, Request, Survey
 from studentcli.rules import OVERRIDABLE
 
-ENROLLMENT_COLUMNS: Final = (
-    "action", "student", "course", "term", "section", "effective_on", "grade", "override",
-    "reason", "request",
-)  # fmt: skip
+ENROLLMENT_MEANINGS: Final = {
+    "action": f"{', '.join(ACTIONS)}; every row enrolls where the column is missing",
+    "student": "student number",
+    "course": "code of the course, or the whole word: 2026FA/CS101-002",
+    "term": "term of the course",
+    "section": "section of the course",
+    "effective_on": "date the change counts from, YYYY-MM-DD",
+    "grade": "grade, of a complete",
+    "override": "rules to break; needs a reason",
+    "reason": "why",
+    "request": "equal adjacent cells of a student are one request",
+}
+ENROLLMENT_COLUMNS: Final = tuple(ENROLLMENT_MEANINGS)
 
 
 @dataclass(slots=True)
