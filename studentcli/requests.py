@@ -187,6 +187,7 @@ class Promotion:
 
     student: str
     course: str
+    student_id: int
 
 
 @dataclass(slots=True)
@@ -196,6 +197,7 @@ class Decision:
     request: Request
     outcomes: list[Outcome]
     promotions: list[Promotion] = field(default_factory=list)
+    operation_id: int | None = None
 
     @property
     def refused(self) -> list[Outcome]:

@@ -8,13 +8,15 @@ from typing import Any, Final
 
 from studentcli import errors
 
-NAMES: Final = ("database", "term", "format", "actor", "wait")
+NAMES: Final = ("database", "term", "format", "actor", "wait", "log_file", "log_level")
 ENVIRONMENT: Final = {
     "database": "STUDENTCLI_DATABASE_URL",
     "term": "STUDENTCLI_TERM",
     "format": "STUDENTCLI_FORMAT",
     "actor": "STUDENTCLI_ACTOR",
     "wait": "STUDENTCLI_WAIT",
+    "log_file": "STUDENTCLI_LOG_FILE",
+    "log_level": "STUDENTCLI_LOG_LEVEL",
 }
 FORMATS: Final = ("table", "tsv", "csv", "json", "jsonl")
 WAIT_AT_TERMINAL: Final = 5.0
@@ -35,6 +37,8 @@ class Settings:
     format: str | None
     actor: str | None
     wait: float | None
+    log_file: str | None
+    log_level: str | None
 
 
 def default_database() -> Path:
@@ -94,6 +98,8 @@ def load_settings(options: Mapping[str, Any]) -> Settings:
         format=_text(found.get("format")),
         actor=_text(found.get("actor")),
         wait=_seconds(found.get("wait")),
+        log_file=_text(found.get("log_file")),
+        log_level=_text(found.get("log_level")),
     )
 
 

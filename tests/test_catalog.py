@@ -7,7 +7,7 @@ import pytest
 
 from studentcli import errors
 from studentcli.records import COURSE, STUDENT, TERM
-from studentcli.services import catalog
+from studentcli.services import renumbering
 from studentcli.services.checks import check_database
 from tests.world import World
 
@@ -156,7 +156,7 @@ def test_of_two_who_renumber_one_student_at_once_one_is_told_so(world: World) ->
     def renumber(new: str) -> str:
         try:
             world.database.write(
-                lambda session: catalog.renumber_student(session, "S1", new, world.act())
+                lambda session: renumbering.renumber_student(session, "S1", new, world.act())
             )
         except errors.UnknownStudent:
             return "too late"

@@ -18,8 +18,8 @@ from studentcli.cli import boundary
 from studentcli.cli.app import build_app
 from studentcli.database import REVISION, Database
 from studentcli.services.cancelling import cancel_course
-from studentcli.services.catalog import renumber_student
 from studentcli.services.checks import check_database
+from studentcli.services.renumbering import renumber_student
 from tests.conftest import ENGINES, Run
 from tests.postgres import binary_folders
 from tests.tables import (

@@ -7,7 +7,7 @@ import pytest
 
 from studentcli import errors, services
 from studentcli.requests import Policy
-from studentcli.services import cancelling, catalog, views
+from studentcli.services import cancelling, renumbering, views
 from studentcli.services.checks import check_database
 from tests.world import TODAY, World
 
@@ -268,11 +268,11 @@ def test_cancelling_a_course_drops_everybody_as_one_operation(queued: World) -> 
 
 def test_renumbering_keeps_the_enrollments(queued: World) -> None:
     act = queued.act("student-renumber")
-    queued.database.write(lambda session: catalog.renumber_student(session, "S1", "S1042", act))
+    queued.database.write(lambda session: renumbering.renumber_student(session, "S1", "S1042", act))
     assert queued.statuses()["S1042", "2026FA/CS101-001"] == "enrolled"
     with pytest.raises(errors.AlreadyExists):
         queued.database.write(
-            lambda session: catalog.renumber_student(session, "S1042", "S2", queued.act())
+            lambda session: renumbering.renumber_student(session, "S1042", "S2", queued.act())
         )
 
 

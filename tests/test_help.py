@@ -147,7 +147,9 @@ def test_every_setting_is_explained_in_help_and_readme(
     assert [setting, variable] in [
         [row[0], row[2]] for row in cells("setting", "option", "environment")
     ]
-    assert f"--{setting}" in {name for param in TREE[()].params for name in param.opts}
+    assert f"--{setting.replace('_', '-')}" in {
+        name for param in TREE[()].params for name in param.opts
+    }
 
 
 def test_every_column_of_every_file_is_explained(topic_texts: dict[str, str]) -> None:

@@ -21,6 +21,8 @@ FORBIDDEN = {
                  "studentcli.services", "studentcli.database", "studentcli.cli"),
     "facts.py": ("sqlalchemy", "typer", "rich", "studentcli.services", "studentcli.database"),
     "requests.py": ("sqlalchemy", "typer", "rich", "studentcli.services", "studentcli.models"),
+    "audit.py": ("sqlalchemy", "typer", "rich", "studentcli.services", "studentcli.models",
+                 "studentcli.database", "studentcli.cli"),
     "models.py": ("typer", "rich", "studentcli.services", "studentcli.database"),
     "errors.py": ("sqlalchemy", "typer", "rich", "studentcli"),
     "render": ("sqlalchemy", "typer", "studentcli.services", "studentcli.cli",

@@ -11,6 +11,8 @@ from studentcli.cli.framework import (
     ActorOption,
     DatabaseOption,
     FormatOption,
+    LogFileOption,
+    LogLevelOption,
     QuietOption,
     TermOption,
     WaitOption,
@@ -60,6 +62,8 @@ def root(
     format: FormatOption = None,  # noqa: A002  (the option's name)
     actor: ActorOption = None,
     wait: WaitOption = None,
+    log_file: LogFileOption = None,
+    log_level: LogLevelOption = None,
     quiet: QuietOption = False,
     version: Annotated[
         bool,
@@ -80,6 +84,8 @@ def root(
             "format": format,
             "actor": actor,
             "wait": wait,
+            "log_file": log_file,
+            "log_level": log_level,
             "quiet": quiet,
         }
     )

@@ -140,7 +140,7 @@ def _add_students(app: typer.Typer) -> None:
         Example: studentcli student renumber S1042 S2042
         """
         from studentcli import values
-        from studentcli.services.catalog import renumber_student
+        from studentcli.services.renumbering import renumber_student
 
         act = cli.act("student-renumber", reason=reason)
         old, new = values.identifier(student), values.identifier(number)

@@ -44,7 +44,7 @@ def _submit(
     all_or_none: bool = False,
     allow_waitlist: bool = True,
 ) -> None:
-    from studentcli import services, values
+    from studentcli import values
     from studentcli.formats.native import read_overrides
     from studentcli.requests import Change, CourseWord, Request
 
@@ -56,9 +56,7 @@ def _submit(
     request = Request(values.identifier(student), changes)
     act = cli.act(action, reason=reason)
     policy = cli.policy(act, all_or_none=all_or_none, allow_waitlist=allow_waitlist)
-    decision = cli.write(
-        lambda session: services.submit(session, request, act, policy=policy, term=cli.term)
-    )
+    decision = cli.carry_out(request, act, policy)
     cli.show_decisions([decision])
 
 

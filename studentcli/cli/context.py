@@ -19,7 +19,7 @@ from studentcli.settings import (
 
 if TYPE_CHECKING:
     from studentcli.database import Database
-    from studentcli.requests import Decision, Policy, Promotion
+    from studentcli.requests import Decision, Policy, Promotion, Request
     from studentcli.services.operations import Act
 
 
@@ -82,8 +82,12 @@ class Cli:
         return named
 
     def require_readable_settings(self) -> None:
-        """Stop before anything is done when the output could not be given afterwards."""
+        """Stop before anything is done when the output or the log could not be written."""
         state.fmt = self.explicit_format
+        if self.settings.log_file is not None:
+            from studentcli import audit
+
+            audit.open_log(self.settings.log_file, self.settings.log_level or "info")
 
     @property
     def fmt(self) -> str:
@@ -149,6 +153,16 @@ class Cli:
         result = self.database.write(unit, dry_run=self.dry_run)
         state.recorded = not self.dry_run
         return result
+
+    def carry_out(self, request: "Request", act: "Act", policy: "Policy") -> "Decision":
+        """Carry an enrollment request out, or forecast it with --dry-run."""
+        from studentcli import services
+
+        decision = services.carry_out(
+            self.database, request, act, policy=policy, term=self.term, dry_run=self.dry_run
+        )
+        state.recorded = not self.dry_run
+        return decision
 
     def show_decisions(self, made: "Sequence[Decision]") -> None:
         """Print decisions, and set the exit status from the refusals among them."""

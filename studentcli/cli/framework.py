@@ -29,6 +29,21 @@ WaitOption = Annotated[
     float | None,
     typer.Option("--wait", metavar="SECONDS", help="How long to wait for others' locks."),
 ]
+LogFileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--log-file", metavar="PATH", help="Add audit lines in JSON there; - is standard error."
+    ),
+]
+LogLevelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--log-level",
+        metavar="LEVEL",
+        help="debug, info, warning (refusals and failures) or error.",
+        autocompletion=complete.one_of("debug", "info", "warning", "error"),
+    ),
+]
 TermOption = Annotated[
     str | None,
     typer.Option(
@@ -61,6 +76,8 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "format": (FormatOption, None),
     "actor": (ActorOption, None),
     "wait": (WaitOption, None),
+    "log_file": (LogFileOption, None),
+    "log_level": (LogLevelOption, None),
     "quiet": (QuietOption, False),
 }
 

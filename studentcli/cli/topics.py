@@ -130,7 +130,8 @@ def _formats() -> str:
 def _environment() -> str:
     def meaning(name: str) -> str:
         option = COMMON[name][0].__metadata__[0]
-        return f"{option.help} (--{name} {option.metavar}; {name} in a file)"
+        spelled = name.replace("_", "-")
+        return f"{option.help} (--{spelled} {option.metavar}; {name} in a file)"
 
     files = [path.absolute() for path in settings.setting_files()]
     return _page(

@@ -80,7 +80,7 @@ def run_queue(course: CourseFact, facts: Facts, policy: Policy) -> list[Promotio
             facts.events.append(_passed_over(student, course, blocked[0], today))
         else:
             facts.move(student_id, course, Move("promote", "enrolled", today))
-            promotions.append(Promotion(student.number, course.ref))
+            promotions.append(Promotion(student.number, course.ref, student_id))
     return promotions
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from studentcli import audit, errors
 from studentcli.database import Database
 from studentcli.models import Operation
 from studentcli.records import RecordKind, RecordRow
@@ -217,6 +218,7 @@ class Batch:
     options: BatchOptions
     sink_for: Callable[[], Sink]
     verify: Callable[[], None]
+    _trail: audit.Trail | None = None
 
     def run(self, database: Database, *, dry_run: bool = False) -> BatchResult:
         """Carry the file through, or forecast it on a snapshot.
@@ -228,7 +230,9 @@ class Batch:
         """
         try:
             with without_collector():
-                return database.write(self._carry, dry_run=dry_run)
+                if dry_run:
+                    return database.write(self._carry, dry_run=True)
+                return self._run_audited(database)
         except _Abort as abort:
             result = abort.result
             result.aborted = True
@@ -238,14 +242,30 @@ class Batch:
                 )
             return result
 
+    def _run_audited(self, database: Database) -> BatchResult:
+        act = self.act
+        with audit.following(act.channel, act.actor, act.request_key) as self._trail:
+            try:
+                result = database.write(self._carry)
+            except _Abort:
+                self._trail.failed(errors.BatchRefused("nothing was applied"))
+                raise
+            self._trail.operation_id = result.operation_id
+        return result
+
     def _carry(self, session: Session) -> BatchResult:
         result = BatchResult(same_as=_same_file(session, self.act))
         take = self.sink_for()
+        if self._trail is not None:
+            self._trail.restart()
         work = self._open_unit(session)
         for part in self.reader.chunks(self.options.chunk):
             results = work.process(part.items)
             work.count(results, result.totals)
             take(results, part.cells)
+            if self._trail is not None and audit.is_on():
+                for decision in (r for r in results if isinstance(r, Decision)):
+                    self._trail.asked_and_decided(decision)
         self.verify()
         if result.refused and self.options.on_error == "abort":
             raise _Abort(result)

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import and_, bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from studentcli import errors
 from studentcli.database import listed_in
 from studentcli.facts import CourseFact
 from studentcli.models import Base, CatalogEvent, Course, Student, StudentCourses, Term
@@ -18,7 +17,6 @@ from studentcli.services.enrollment import QueueRun, run_queues
 from studentcli.services.operations import Act, Recorder
 from studentcli.services.resolve import (
     current_term,
-    find_student,
     is_sqlite,
     load_terms,
     suggest_student,
@@ -379,41 +377,3 @@ def save_record(
     if refusal is not None and refusal.code == "unknown-student":
         outcomes[0].refusal = suggest_student(session, refusal, row.key[0])
     return Saved(outcomes, promotions)
-
-
-def renumber_student(session: Session, old: str, new: str, act: Act) -> None:
-    """Give a student another number; enrollments and history follow.
-
-    Raises:
-        errors.UnknownStudent: when nobody has the old number.
-        errors.AlreadyExists: when somebody has the new one.
-    """
-    recorder = Recorder(session, act)
-    # Locked, then looked up in a new statement: somebody else may be renumbering the same student.
-    if not recorder.is_forecast:
-        lock = select(Student.id).where(Student.student_number == old)
-        session.execute(lock.with_for_update(key_share=True))
-    student = find_student(session, old)
-    taken = session.scalar(select(Student.id).where(Student.student_number == new))
-    if taken == student.student_id:
-        return
-    if taken is not None:
-        raise errors.AlreadyExists(f"student {new} exists already")
-    if recorder.is_forecast:
-        return
-    session.execute(
-        update(Student)
-        .where(and_(Student.id == student.student_id, Student.student_number == old))
-        .values(student_number=new)
-    )
-    session.execute(
-        insert(CatalogEvent),
-        {
-            "operation_id": recorder.operation_id({"changed": 1}),
-            "kind": "student",
-            "record_id": student.student_id,
-            "action": "renumbered",
-            "changes": {"student": [old, new]},
-            "recorded_at": act.now,
-        },
-    )

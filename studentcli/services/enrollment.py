@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
+from studentcli import audit
+from studentcli.database import Database
 from studentcli.models import Course, StudentCourses, Term
 from studentcli.requests import Change, CourseWord, Decision, Policy, Promotion, Request, Wanted
 from studentcli.rules import run_queue
@@ -43,9 +45,49 @@ def submit(
     wanted.add(request)
     deciding.lock(wanted)
     decisions = deciding.decide([request])
-    record(session, deciding, act, dict(count_outcomes(decisions)))
-    _add_suggestions(session, decisions[0])
-    return decisions[0]
+    decision = decisions[0]
+    decision.operation_id = record(session, deciding, act, dict(count_outcomes(decisions)))
+    _add_suggestions(session, decision)
+    return decision
+
+
+def carry_out(
+    database: Database,
+    request: Request,
+    act: Act,
+    *,
+    policy: Policy | None = None,
+    term: str | None = None,
+    dry_run: bool = False,
+) -> Decision:
+    """Submit a request in a transaction of its own, and leave its trail in the audit log.
+
+    Args:
+        database: where.
+        request: the student and the changes asked for together.
+        act: who asks, through which door.
+        policy: how to judge; the default when left out.
+        term: the term code that course words mean when they name none.
+        dry_run: forecast it: nothing is written, neither to the database nor to the log.
+
+    Returns:
+        As `submit`.
+
+    Raises:
+        errors.Busy, errors.DatabaseUnavailable: as `Database.write`.
+    """
+
+    def unit(session: Session) -> Decision:
+        return submit(session, request, act, policy=policy, term=term)
+
+    if dry_run:
+        return database.write(unit, dry_run=True)
+    with audit.following(act.channel, act.actor, act.request_key) as trail:
+        trail.asked(request)
+        decision = database.write(unit)
+        trail.operation_id = decision.operation_id
+        trail.decided(decision)
+    return decision
 
 
 def record(session: Session, deciding: Deciding, act: Act, totals: dict[str, Any]) -> int | None:
