@@ -19,7 +19,7 @@ from studentcli.settings import (
 
 if TYPE_CHECKING:
     from studentcli.database import Database
-    from studentcli.requests import Decision, Policy, Promotion
+    from studentcli.requests import Decision, Outcome, Policy, Promotion
     from studentcli.services.operations import Act
 
 
@@ -155,14 +155,9 @@ class Cli:
         from studentcli import render
 
         render.decisions(made, self.fmt, forecast=self.dry_run, quiet=self.quiet)
-        statuses = {
-            outcome.refusals[0].error().exit_status
-            for decision in made
-            for outcome in decision.refused
-        }
-        if statuses:
-            rule = errors.ExitStatus.REFUSED
-            self.exit_status = rule if rule in statuses else min(statuses)
+        outcomes = [outcome for decision in made for outcome in decision.outcomes]
+        if any(outcome.is_refused for outcome in outcomes):
+            self.exit_status = _status_of(outcomes)
 
     def show_promotions(self, promotions: "Sequence[Promotion]") -> None:
         """Tell whom a change moved up from a waitlist."""
@@ -178,6 +173,18 @@ class Cli:
 
         if not self.quiet:
             render.note(f"{'forecast, nothing was changed: ' if self.dry_run else ''}{message}")
+
+
+def _status_of(outcomes: "Sequence[Outcome]") -> errors.ExitStatus:
+    """Tell a command of which nothing came, for its words name nothing, from one refused in part.
+
+    A script that reads "not found" takes for granted that nothing was changed.
+    """
+    refusals = [outcome.refusals[0].error() for outcome in outcomes if outcome.is_refused]
+    not_found = errors.ExitStatus.NOT_FOUND
+    if len(refusals) == len(outcomes) and {error.exit_status for error in refusals} == {not_found}:
+        return not_found
+    return errors.ExitStatus.REFUSED
 
 
 def install_signals() -> None:

@@ -1,0 +1,58 @@
+"""What the commands say: where somebody stands, what would be, what follows, and the exit code."""
+
+import pytest
+
+from tests.conftest import Run
+from tests.world import World
+
+
+@pytest.fixture
+def desk(sqlite_world: World) -> World:
+    """Give three students and a course with one seat and a queue."""
+    sqlite_world.student("S1", "S2", "S3", given_name="Ada", family_name="King")
+    sqlite_world.course("CS101", capacity=1, waitlist=5, credits="3", title="Computing")
+    sqlite_world.course("MATH200")
+    return sqlite_world
+
+
+# ── the exit code of a command refused in part ───────────────────────────────────────────
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["applied", "already-so"])
+def test_a_command_of_which_a_part_holds_is_refused_and_not_said_to_be_not_found(
+    desk: World, run: Run, *, again: bool
+) -> None:
+    if again:
+        desk.submit("enroll", "S1", "MATH200").require()
+    done = run("enroll", "S1", "MATH200", "NOPE", database=desk.url)
+    assert (done.returncode, "[unknown-course]" in done.stderr) == (4, True)
+    assert desk.statuses() == {("S1", "ALL/MATH200-1"): "enrolled"}
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("enroll S1 NOPE NADA", 3),
+        ("enroll S9 CS101", 3),
+        ("drop S1 NOPE MATH200", 4),
+        ("enroll S1 MATH200 NOPE --all-or-none", 4),
+    ],
+)
+def test_not_found_is_said_only_when_nothing_else_is_wrong(
+    desk: World, run: Run, line: str, code: int
+) -> None:
+    assert run(*line.split(), database=desk.url).returncode == code
+    assert desk.statuses() == {}
+
+
+# ── a place in the queue ─────────────────────────────────────────────────────────────────
+
+
+def test_who_waits_already_is_told_the_place(desk: World, run: Run) -> None:
+    for number in ("S1", "S2", "S3"):
+        desk.submit("enroll", number, "CS101").require()
+    again = run("enroll", "S3", "CS101", "--format", "csv", database=desk.url)
+    assert again.stdout.splitlines()[1] == (
+        "S3,ALL/CS101-1,enroll,unchanged,waitlisted,2,,"
+        '"S3 is already waitlisted in ALL/CS101-1, place 2"'
+    )
