@@ -7,15 +7,7 @@ from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session
 
 from studentcli import errors
-from studentcli.models import (
-    CatalogEvent,
-    Course,
-    EnrollmentEvent,
-    Operation,
-    Student,
-    StudentCourses,
-    Term,
-)
+from studentcli.models import Course, Student, StudentCourses, Term
 from studentcli.requests import Policy
 from studentcli.services.resolve import find_course, find_student, load_terms
 from studentcli.vocabulary import SEATED_STATUSES
@@ -200,100 +192,6 @@ def show_term(session: Session, code: str) -> Row:
     """
     require_term(session, code)
     return next(row for row in list_terms(session) if row["term"] == code)
-
-
-# ── history ──────────────────────────────────────────────────────────────────────────────
-
-
-def list_operations(session: Session, *, limit: int) -> list[Row]:
-    """List the newest operations, newest first."""
-    query = select(
-        Operation.id.label("operation"), Operation.started_at, Operation.kind, Operation.actor,
-        Operation.channel, Operation.outcome, Operation.source, Operation.reason, Operation.totals,
-    )  # fmt: skip
-    rows = _rows(session, query.order_by(Operation.id.desc()).limit(limit))
-    for row in rows:
-        row["totals"] = ", ".join(f"{count} {name}" for name, count in row["totals"].items())
-    return rows
-
-
-def _event_query() -> Any:
-    ref = Term.code + "/" + Course.code + "-" + Course.section
-    return (
-        select(
-            EnrollmentEvent.operation_id.label("operation"),
-            EnrollmentEvent.recorded_at,
-            Operation.actor,
-            Student.student_number.label("student"),
-            ref.label("course"),
-            EnrollmentEvent.action,
-            EnrollmentEvent.from_status,
-            EnrollmentEvent.to_status,
-            EnrollmentEvent.code,
-            EnrollmentEvent.grade,
-            EnrollmentEvent.effective_on,
-            EnrollmentEvent.line,
-            EnrollmentEvent.detail,
-        )
-        .join(Operation, Operation.id == EnrollmentEvent.operation_id)
-        .outerjoin(Student, Student.id == EnrollmentEvent.student_id)
-        .outerjoin(Course, Course.id == EnrollmentEvent.course_id)
-        .outerjoin(Term, Term.id == Course.term_id)
-    )
-
-
-def list_events(
-    session: Session,
-    policy: Policy,
-    *,
-    operation: int | None = None,
-    student: str | None = None,
-    course: str | None = None,
-    term: str | None = None,
-    limit: int,
-) -> list[Row]:
-    """List recorded enrollment changes and refusals, oldest first, the newest `limit` of them.
-
-    Raises:
-        errors.UnknownStudent, errors.UnknownCourse, errors.UnknownOperation: for what is named
-            and not there.
-    """
-    query = _event_query()
-    if operation is not None:
-        _require_operation(session, operation)
-        query = query.where(EnrollmentEvent.operation_id == operation)
-    if student is not None:
-        found = find_student(session, student)
-        query = query.where(EnrollmentEvent.student_id == found.student_id)
-    if course is not None:
-        fact = find_course(session, course, policy, term)
-        query = query.where(EnrollmentEvent.course_id == fact.course_id)
-    elif term is not None:
-        require_term(session, term)
-        query = query.where(Term.code == term)
-    newest = query.order_by(EnrollmentEvent.id.desc()).limit(limit)
-    return _rows(session, newest)[::-1]
-
-
-def list_catalog_events(session: Session, operation: int, *, limit: int) -> list[Row]:
-    """List what an operation changed in the catalogue, in the order it did."""
-    _require_operation(session, operation)
-    query = select(
-        CatalogEvent.operation_id.label("operation"), CatalogEvent.recorded_at, CatalogEvent.kind,
-        CatalogEvent.action, CatalogEvent.record_id, CatalogEvent.line, CatalogEvent.changes,
-    ).where(CatalogEvent.operation_id == operation)  # fmt: skip
-    rows = _rows(session, query.order_by(CatalogEvent.id).limit(limit))
-    for row in rows:
-        row["changes"] = ", ".join(
-            f"{name}: {'–' if old is None else old} → {'–' if new is None else new}"
-            for name, (old, new) in row["changes"].items()
-        )
-    return rows
-
-
-def _require_operation(session: Session, operation: int) -> None:
-    if session.scalar(select(Operation.id).where(Operation.id == operation)) is None:
-        raise errors.UnknownOperation(f"there is no operation {operation}")
 
 
 # ── export ───────────────────────────────────────────────────────────────────────────────
