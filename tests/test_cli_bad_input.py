@@ -236,13 +236,28 @@ def test_a_word_that_no_number_or_code_can_be_is_refused_unasked(
 
 
 @pytest.mark.parametrize("hidden", ["\u200b", "\u202e", "\u2066", "\ufeff", "\u00ad"])
-def test_a_word_with_invisible_characters_is_shown_with_them(
+def test_a_word_with_invisible_characters_is_refused_and_shown_with_them(
     desk: World, command: Command, hidden: str
 ) -> None:
-    done = command("student", "show", f"S10{hidden}42", database=desk)
-    assert done.returncode == 3
-    assert f"S10\\u{ord(hidden):04x}42" in done.stderr
-    assert hidden not in done.stderr
+    before = rows(desk, *EVERYTHING)
+    for line in (*WORDED, "student show WORD", "courses --term WORD", "history --student WORD",
+                 "history --course WORD", "course add CS9 --section WORD"):  # fmt: skip
+        done = command(*line.replace("WORD", f"S10{hidden}42").split(), database=desk)
+        assert (line, done.returncode) == (line, 2)
+        assert f"'S10\\u{ord(hidden):04x}42'" in done.stderr
+        assert "[malformed-id]" in done.stderr
+        assert hidden not in done.stderr
+    assert rows(desk, *EVERYTHING) == before
+
+
+@pytest.mark.parametrize("joiner", ["\u200c", "\u200d"])
+def test_a_joiner_is_part_of_a_word_between_letters_only(
+    desk: World, command: Command, joiner: str
+) -> None:
+    spelled = f"\u0645\u06cc{joiner}\u062e\u0648"
+    assert command("student", "add", spelled, database=desk).returncode == 0
+    assert command("courses", spelled, database=desk).returncode == 0
+    assert command("student", "add", f"S{joiner}1", database=desk).returncode == 2
 
 
 # ── values that cannot be read ───────────────────────────────────────────────────────────
@@ -253,6 +268,7 @@ BAD_VALUES = [
        "x" * 1001)),
     ("student", "add", "S9", "--email", "nobody"),
     ("student", "add", "S9", "--status", "gone"),
+    ("student", "list", "--status", ""),
     *(("student", "add", "S9", f"--max-credits={value}") for value in
       ("-1", "1_0", "1e3", "nan", "\u0663", "1,5", "1.005", "9" * 30)),
     *(("course", "add", "CS9", f"--capacity={value}") for value in
@@ -267,12 +283,17 @@ BAD_VALUES = [
     *(("term", "add", "T9", "--time-zone", value) for value in
       ("Mars/Base", "../../etc/passwd", "/etc/localtime", "Europe", "x" * 300)),
     *(("enroll", "S1042", "MATH200", "--on", value) for value in
-      ("yesterday", "2026-02-30", "2999-01-01")),
+      ("", " ", "yesterday", "2026-02-30", "2999-01-01")),
     ("enroll", "S1042", "MATH200", "--override", "nonsense", "--reason", "x"),
     ("enroll", "S1042", "MATH200", "--override", "course-full"),
     ("enroll", "S1042", "MATH200", "--reason", "\x1b[2J"),
     ("enroll", "S1042", "MATH200", "--actor", "\x1b[2J"),
-    *(("complete", "S1042", "CS101", "--grade", grade) for grade in ("", "<b>", "A" * 9, "\u0661")),
+    *((*line, "--reason", reason) for reason in ("", "  ") for line in
+      (("enroll", "S1042", "MATH200"), ("course", "cancel", "CS101"),
+       ("student", "edit", "S1042", "--status", "inactive"),
+       ("student", "renumber", "S1042", "S9"))),
+    *(("complete", "S1042", "CS101", "--grade", grade) for grade in
+      ("", "-", "+", "..", "<b>", "A" * 9, "\u0661")),
 ]  # fmt: skip
 
 

@@ -56,3 +56,48 @@ def test_who_waits_already_is_told_the_place(desk: World, run: Run) -> None:
         "S3,ALL/CS101-1,enroll,unchanged,waitlisted,2,,"
         '"S3 is already waitlisted in ALL/CS101-1, place 2"'
     )
+
+
+# ── the same letters, however they are typed ─────────────────────────────────────────────
+
+COMPOSED, DECOMPOSED = "\u00d6-1", "O\u0308-1"
+
+
+def test_a_word_means_the_same_composed_and_decomposed(world: World, run: Run) -> None:
+    world.term(COMPOSED)
+    world.student(COMPOSED)
+    world.course(COMPOSED, term=COMPOSED, section="1")
+    world.submit("enroll", COMPOSED, f"{COMPOSED}/{COMPOSED}").require()
+    for line in (
+        ("courses", "--term", DECOMPOSED),
+        ("history", "--student", DECOMPOSED),
+        ("history", "--course", f"{DECOMPOSED}/{DECOMPOSED}-1"),
+        ("history", "--term", f" {DECOMPOSED} "),
+        ("student", "list", "--search", DECOMPOSED),
+    ):
+        done = run(*line, "--format", "tsv", database=world.url)
+        assert (line, done.returncode, COMPOSED in done.stdout) == (line, 0, True)
+    named = run("courses", database=world.url, env={"STUDENTCLI_TERM": DECOMPOSED})
+    assert (named.returncode, COMPOSED in named.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("ömer", "Ömer"),
+        ("O\u0308MER", "Ömer"),
+        ("mer", "Ömer"),
+        ("STRASSE", "Straße"),
+        ("σίσυφος", "ΣΊΣΥΦΟΣ"),
+        ("50%_", "50%_\\"),
+        ("@EXAMPLE", "Ada"),
+    ],
+)
+def test_a_search_finds_a_name_in_any_case_and_script(
+    world: World, run: Run, search: str, found: str
+) -> None:
+    for number, name in enumerate(("Ömer", "Straße", "ΣΊΣΥΦΟΣ", "50%_\\", "50x")):
+        world.student(f"S{number}", family_name=name)
+    world.student("S9", family_name="Ada", email="ada@example.org")
+    done = run("student", "list", "--search", search, "--format", "csv", database=world.url)
+    assert [line.split(",")[2] for line in done.stdout.splitlines()[1:]] == [found]

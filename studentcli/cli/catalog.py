@@ -144,7 +144,7 @@ def _add_students(app: typer.Typer) -> None:
         """
         from studentcli.services import views
 
-        wanted = STUDENT.field("status").read(status) if status else None
+        wanted = None if status is None else STUDENT.field("status").read(status)
         rows = cli.database.read(
             lambda session: views.list_students(session, search=search, status=wanted)
         )

@@ -70,8 +70,15 @@ class Cli:
 
     @property
     def term(self) -> str | None:
-        """The term named by option, environment or file."""
-        return self.settings.term
+        """The term named by option, environment or file.
+
+        Raises:
+            errors.MalformedId: when no term can have that code.
+        """
+        from studentcli.values import identifier
+
+        named = self.settings.term
+        return None if named is None else identifier(named)
 
     @property
     def explicit_format(self) -> str | None:
@@ -129,11 +136,11 @@ class Cli:
 
     def act(self, kind: str, *, reason: str | None = None, **more: Any) -> "Act":
         """Describe what this call is about to do."""
+        from studentcli import values
         from studentcli.services.operations import Act, system_actor
-        from studentcli.values import plain
 
-        actor = plain(self.settings.actor or "") or system_actor()
-        reason = plain(reason) if reason else None
+        actor = values.plain(self.settings.actor or "") or system_actor()
+        reason = None if reason is None else values.reason(reason)
         return Act(kind, more.pop("channel", "cli"), actor, reason, **more)
 
     def policy(self, act: "Act | None" = None, **more: Any) -> "Policy":

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, null, or_, select
+from sqlalchemy import and_, null, or_, select
 from sqlalchemy.orm import Session
 
 from studentcli import errors
@@ -90,10 +90,10 @@ def list_events(
     return found[-limit:]
 
 
-def _query(wanted: _Filter) -> Select[Any]:
+def _query(wanted: _Filter) -> Any:
     """Select the enrollment events, with nothing for what only a catalogue event has."""
     event = EnrollmentEvent
-    query: Select[Any] = (
+    query: Any = (
         select(
             event.operation_id.label("operation"), event.recorded_at, Operation.actor,
             Student.student_number.label("student"), REF.label("course"), Term.code.label("term"),
@@ -116,14 +116,14 @@ def _query(wanted: _Filter) -> Select[Any]:
     return query
 
 
-def _catalog_query(wanted: _Filter) -> Select[Any]:
+def _catalog_query(wanted: _Filter) -> Any:
     """Select the catalogue events, with nothing for what only an enrollment event has."""
     event = CatalogEvent
     without = {
         name: null().label(name)
         for name in ("from_status", "to_status", "code", "grade", "effective_on", "detail")
     }
-    query: Select[Any] = (
+    query: Any = (
         select(
             event.operation_id.label("operation"), event.recorded_at, Operation.actor,
             Student.student_number.label("student"), REF.label("course"), Term.code.label("term"),
