@@ -101,3 +101,108 @@ def test_a_search_finds_a_name_in_any_case_and_script(
     world.student("S9", family_name="Ada", email="ada@example.org")
     done = run("student", "list", "--search", search, "--format", "csv", database=world.url)
     assert [line.split(",")[2] for line in done.stdout.splitlines()[1:]] == [found]
+
+
+# ── forecasts say would ──────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("line", "forecast", "done"),
+    [
+        ("student add S4", "student S4 would be added", "student S4 added"),
+        (
+            "course edit MATH200 --title Algebra",
+            "course ALL/MATH200-1 would be changed: title",
+            "course ALL/MATH200-1 changed: title",
+        ),
+        ("term add 2026FA", "term 2026FA would be added", "term 2026FA added"),
+        ("student renumber S3 S30", "student S3 would be S30", "student S3 is now S30"),
+        ("student renumber S3 S3", "student S3 is so already", "student S3 is so already"),
+        (
+            "course cancel MATH200 --reason quake",
+            "ALL/MATH200-1 would be cancelled, 0 students dropped",
+            "ALL/MATH200-1 is cancelled, 0 students dropped",
+        ),
+    ],
+)
+def test_a_forecast_of_the_catalogue_says_would(
+    desk: World, run: Run, line: str, forecast: str, done: str
+) -> None:
+    before = desk.count("operations")
+    told = run(*line.split(), "-n", database=desk.url)
+    assert (told.returncode, told.stderr) == (0, f"forecast, nothing was changed: {forecast}\n")
+    assert desk.count("operations") == before
+    assert run(*line.split(), database=desk.url).stderr == f"{done}\n"
+
+
+# ── what follows from a change ───────────────────────────────────────────────────────────
+
+
+def test_lowering_a_capacity_shows_the_seats_and_that_nobody_is_removed(
+    desk: World, run: Run
+) -> None:
+    desk.submit("enroll", "S1", "MATH200").require()
+    desk.submit("enroll", "S2", "MATH200").require()
+    course = "course ALL/MATH200-1"
+    forecast = run("course", "edit", "MATH200", "--capacity", "0", "-n", database=desk.url)
+    assert forecast.stderr.splitlines() == [
+        f"forecast, nothing was changed: {course} would be changed: capacity (2/0 seats taken)",
+        "warning: ALL/MATH200-1 would have 2/0 seats taken; nobody would be removed",
+    ]
+    done = run("course", "edit", "MATH200", "--capacity", "0", database=desk.url)
+    assert (done.returncode, done.stderr.splitlines()) == (
+        0,
+        [
+            f"{course} changed: capacity (2/0 seats taken)",
+            "warning: ALL/MATH200-1 has 2/0 seats taken; nobody is removed",
+        ],
+    )
+    assert set(desk.statuses().values()) == {"enrolled"}
+
+
+def test_the_seats_after_a_raised_capacity_count_who_moved_up(desk: World, run: Run) -> None:
+    for number in ("S1", "S2", "S3"):
+        desk.submit("enroll", number, "CS101").require()
+    forecast = run("course", "edit", "CS101", "--capacity", "2", "-n", database=desk.url)
+    done = run("course", "edit", "CS101", "--capacity", "2", database=desk.url)
+    assert "capacity (2/2 seats taken)" in forecast.stderr
+    assert "capacity (2/2 seats taken)" in done.stderr
+    assert "warning" not in forecast.stderr + done.stderr
+    free = run("course", "edit", "CS101", "--capacity=-", database=desk.url)
+    assert "capacity (3 seats taken)" in free.stderr
+
+
+# ── the name of a new course ─────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("word", ["CS101-002", "ALL/CS101-002", "PRE-CALC-1"])
+def test_a_new_course_whose_word_is_two_things_is_refused_with_both_ways_to_say_it(
+    desk: World, run: Run, word: str
+) -> None:
+    head, _, tail = word.rpartition("-")
+    code = word.rpartition("/")[2]
+    done = run("course", "add", word, database=desk.url)
+    assert (done.returncode, "[usage]" in done.stderr) == (2, True)
+    assert done.stderr.splitlines()[1] == (
+        f"hint: studentcli course add {head} --section {tail};"
+        f" for the code {code}: studentcli course add {word} --section 1"
+    )
+    assert desk.count("courses") == 2
+
+
+def test_a_code_may_hold_a_hyphen_once_its_section_is_named(desk: World, run: Run) -> None:
+    done = run("course", "add", "PRE-CALC", "--section", "002", database=desk.url)
+    assert (done.returncode, done.stderr) == (0, "course ALL/PRE-CALC-002 added\n")
+
+
+def test_what_stands_before_a_slash_is_a_term_only_if_there_is_one(desk: World, run: Run) -> None:
+    desk.term("T1")
+    for line, made in (
+        (("X/Y", "--term", "T1"), "T1/X/Y-1"),
+        (("T1/X", "--term", "ALL"), "T1/X-1"),
+        (("T1/A/B",), "T1/A/B-1"),
+    ):
+        assert run("course", "add", *line, database=desk.url).stderr == f"course {made} added\n"
+    mistyped = run("course", "add", "T2/X", database=desk.url, env={"STUDENTCLI_TERM": "T1"})
+    assert (mistyped.returncode, "[unknown-term]" in mistyped.stderr) == (3, True)
+    assert "--term" in mistyped.stderr

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from studentcli import errors
 from studentcli.settings import (
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from studentcli.database import Database
     from studentcli.requests import Decision, Outcome, Policy, Promotion
     from studentcli.services.operations import Act
+
+
+SHOWN: Final = 50
+"""How many consequences of one command are told one by one; the others are counted."""
 
 
 @dataclass
@@ -166,13 +170,29 @@ class Cli:
         if any(outcome.is_refused for outcome in outcomes):
             self.exit_status = _status_of(outcomes)
 
-    def show_promotions(self, promotions: "Sequence[Promotion]") -> None:
-        """Tell whom a change moved up from a waitlist."""
+    def show_promotions(self, promotions: "Sequence[Promotion]", total: int | None = None) -> None:
+        """Tell whom a change moved up from a waitlist; `total` when these are not all."""
         from studentcli import render
 
-        if not self.quiet:
-            for promotion in promotions:
-                render.note(render.promotion_sentence(promotion, forecast=self.dry_run))
+        if self.quiet:
+            return
+        for promotion in promotions[:SHOWN]:
+            render.note(render.promotion_sentence(promotion, forecast=self.dry_run))
+        untold = (len(promotions) if total is None else total) - SHOWN
+        if untold > 0:
+            render.note(f"… and {untold} more moved up from the waitlists")
+
+    def show_kept(self, kept: "Sequence[tuple[str, Sequence[str]]]") -> None:
+        """Tell what students who become inactive keep, with the commands that drop it."""
+        from studentcli import render
+
+        if self.quiet:
+            return
+        for number, refs in kept[:SHOWN]:
+            for text in render.keeping_sentences(number, refs, forecast=self.dry_run):
+                render.note(text)
+        if len(kept) > SHOWN:
+            render.note(f"… and {len(kept) - SHOWN} more who become inactive with courses")
 
     def done(self, message: str) -> None:
         """Print the one line of a change that went well."""

@@ -1,15 +1,23 @@
 """What listings show: queries that only read, each row a plain dictionary of named values."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from studentcli import errors, values
+from studentcli.database import listed_in
 from studentcli.models import Course, Student, StudentCourses, Term
-from studentcli.requests import Policy
-from studentcli.services.resolve import find_course, find_student, load_terms
+from studentcli.requests import CourseWord, Policy
+from studentcli.services.resolve import (
+    LIVE,
+    CourseIndex,
+    find_course,
+    find_student,
+    is_sqlite,
+    load_terms,
+)
 from studentcli.vocabulary import SEATED_STATUSES
 
 Row = dict[str, Any]
@@ -30,6 +38,38 @@ def require_term(session: Session, code: str | None) -> None:
     known = [term.code for term in load_terms(session)]
     if code not in known:
         raise errors.UnknownTerm(f"there is no term {code}; there are {', '.join(known)}")
+
+
+def split_course(
+    session: Session, word: str, policy: Policy, *, with_slash: bool
+) -> tuple[str | None, str]:
+    """Split the word for a new course into the term that it names, or none, and the rest.
+
+    Args:
+        session: any.
+        word: TERM/CODE or CODE.
+        policy: for today's date.
+        with_slash: whether the code may hold a slash itself.
+
+    Raises:
+        errors.UnknownTerm: for a slash behind what is no term, unless the code may hold one: a
+            mistyped term must not become part of a code.
+    """
+    if "/" not in word:
+        return None, word
+    term, rest = CourseIndex(load_terms(session), [], policy, None).split(CourseWord(word))
+    if term is None and not with_slash:
+        require_term(session, word.partition("/")[0])
+    return term, rest
+
+
+def count_seats(session: Session, course_id: int) -> int:
+    """Count the seats taken in a course."""
+    mine = StudentCourses
+    query = select(func.count()).where(
+        mine.course_id == course_id, mine.status.in_(SEATED_STATUSES)
+    )
+    return session.scalar(query) or 0
 
 
 def list_courses(session: Session, *, term: str | None = None) -> list[Row]:
@@ -178,6 +218,29 @@ def show_student(session: Session, number: str) -> Row:
     """
     student = find_student(session, number)
     return _rows(session, _student_query().where(Student.id == student.student_id))[0]
+
+
+def list_live(session: Session, student_ids: Iterable[int]) -> list[tuple[str, list[str]]]:
+    """List what students are enrolled in or wait for: number and courses, by number.
+
+    Students without any are left out.
+    """
+    mine = StudentCourses
+    query = (
+        select(Student.student_number, Term.code + "/" + Course.code + "-" + Course.section)
+        .join(mine, mine.student_id == Student.id)
+        .join(Course, Course.id == mine.course_id)
+        .join(Term, Term.id == Course.term_id)
+        .where(
+            listed_in(Student.id, student_ids, is_sqlite=is_sqlite(session)),
+            mine.status.in_(LIVE),
+        )
+        .order_by(Student.student_number, Term.code, Course.code, Course.section)
+    )
+    kept: dict[str, list[str]] = {}
+    for number, ref in session.execute(query):
+        kept.setdefault(number, []).append(ref)
+    return list(kept.items())
 
 
 def list_terms(session: Session) -> list[Row]:
