@@ -135,10 +135,12 @@ def _import(
             if kept is not None:
                 kept.keep()
         except BaseException:
+            report.close()
             if kept is not None:
                 kept.discard()
             raise
-    _tell(cli, source, report, result)
+    with closing(report):
+        _tell(cli, source, report, result)
     if result.refused:
         cli.exit_status = errors.ExitStatus.BATCH_REFUSED
 

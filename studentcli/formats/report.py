@@ -182,6 +182,11 @@ class Report:
         if self._spool is not None:
             self._spool.write(json.dumps(row) + "\n")
 
+    def close(self) -> None:
+        """Let go of the rows that were kept."""
+        if self._spool is not None:
+            self._spool.close()
+
     def rows(self, *, aborted: bool) -> Iterator[dict[str, Any]]:
         """Give every row's outcome, in file order; in an aborted batch nothing was applied."""
         if self._spool is None:
