@@ -20,15 +20,15 @@ def desk(world: World) -> World:
     return world
 
 
-def offer(desk: World, run: Run, folder: Path, content: str, *options: str) -> list[str]:
+def offer(desk: World, command: Run, folder: Path, content: str, *options: str) -> list[str]:
     (folder / "in.csv").write_text(content)
-    done = run("import", "in.csv", *options, database=desk.url)
+    done = command("import", "in.csv", *options, database=desk.url)
     assert done.returncode == 0, done.stderr
     return done.stderr.splitlines()
 
 
 def test_students_who_become_inactive_are_listed_with_the_command_that_drops_them(
-    desk: World, run: Run, tmp_path: Path
+    desk: World, command: Run, tmp_path: Path
 ) -> None:
     content = "student,status\nS1,inactive\nS2,inactive\nS1,inactive\nS2,active\nS9,inactive\n"
     told = [
@@ -36,27 +36,27 @@ def test_students_who_become_inactive_are_listed_with_the_command_that_drops_the
         ("S1 keeps 2: ALL/ART-1, ALL/BIO-1",),
     ]
     for sentence, *options in told:
-        _, *lines = offer(desk, run, tmp_path, content, *options)
+        _, *lines = offer(desk, command, tmp_path, content, *options)
         assert lines == [sentence, "hint: studentcli drop S1 ALL/ART-1 ALL/BIO-1"]
-    assert len(offer(desk, run, tmp_path, "student,status\nS1,inactive\n")) == 1
-    assert offer(desk, run, tmp_path, "student,status\nS2,inactive\n", "-q") == []
+    assert len(offer(desk, command, tmp_path, "student,status\nS1,inactive\n")) == 1
+    assert offer(desk, command, tmp_path, "student,status\nS2,inactive\n", "-q") == []
     assert desk.statuses()["S1", "ALL/ART-1"] == "enrolled"
 
 
-def test_an_aborted_import_lists_nobody(desk: World, run: Run, tmp_path: Path) -> None:
+def test_an_aborted_import_lists_nobody(desk: World, command: Run, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("student,status\nS1,inactive\nS2,gone\n")
-    done = run("import", "in.csv", database=desk.url)
+    done = command("import", "in.csv", database=desk.url)
     assert done.returncode == 6
     assert "keep" not in done.stderr
 
 
 def test_courses_that_get_seats_say_whom_they_moved_up(
-    desk: World, run: Run, tmp_path: Path
+    desk: World, command: Run, tmp_path: Path
 ) -> None:
     content = "course,capacity\nART,2\nBIO,3\n"
-    _, *would = offer(desk, run, tmp_path, content, "-n")
+    _, *would = offer(desk, command, tmp_path, content, "-n")
     assert would[0] == "S2 would move up from the waitlist into ALL/ART-1"
-    _, *lines = offer(desk, run, tmp_path, content)
+    _, *lines = offer(desk, command, tmp_path, content)
     assert lines == [
         "S2 moved up from the waitlist into ALL/ART-1",
         "S2 moved up from the waitlist into ALL/BIO-1",
@@ -64,9 +64,9 @@ def test_courses_that_get_seats_say_whom_they_moved_up(
     ]
 
 
-def test_who_moved_up_is_a_row_for_programs(desk: World, run: Run, tmp_path: Path) -> None:
+def test_who_moved_up_is_a_row_for_programs(desk: World, command: Run, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("course,capacity\nART,2\n")
-    done = run("import", "in.csv", "--format", "csv", database=desk.url)
+    done = command("import", "in.csv", "--format", "csv", database=desk.url)
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [(row["line"], row["record"], row["result"], row["student"]) for row in rows] == [
         ("2", "ALL/ART-1", "changed", ""),
@@ -74,22 +74,22 @@ def test_who_moved_up_is_a_row_for_programs(desk: World, run: Run, tmp_path: Pat
     ]
 
 
-def test_a_file_of_drops_says_whom_it_moved_up(desk: World, run: Run, tmp_path: Path) -> None:
-    _, *lines = offer(desk, run, tmp_path, "action,student,course\ndrop,S1,ART\n")
+def test_a_file_of_drops_says_whom_it_moved_up(desk: World, command: Run, tmp_path: Path) -> None:
+    _, *lines = offer(desk, command, tmp_path, "action,student,course\ndrop,S1,ART\n")
     assert lines == ["S2 moved up from the waitlist into ALL/ART-1"]
 
 
 def test_long_lists_of_consequences_are_counted(
-    sqlite_world: World, run: Run, tmp_path: Path
+    sqlite_world: World, command: Run, tmp_path: Path
 ) -> None:
     numbers = [f"S{number:03}" for number in range(61)]
     rows = "".join(f"{number}\n" for number in numbers)
     sqlite_world.import_csv(f"student\n{rows}")
     sqlite_world.course("ART", capacity=1, waitlist=100)
     sqlite_world.import_csv("student,course\n" + "".join(f"{n},ART\n" for n in numbers))
-    _, *lines = offer(sqlite_world, run, tmp_path, "course,capacity\nART,61\n")
+    _, *lines = offer(sqlite_world, command, tmp_path, "course,capacity\nART,61\n")
     assert (len(lines), lines[-1]) == (51, "… and 10 more moved up from the waitlists")
     inactive = "student,status\n" + "".join(f"{number},inactive\n" for number in numbers)
-    _, *lines = offer(sqlite_world, run, tmp_path, inactive)
+    _, *lines = offer(sqlite_world, command, tmp_path, inactive)
     assert len(lines) == 101
     assert lines[-1] == "… and 11 more who become inactive with courses"

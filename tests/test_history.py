@@ -104,16 +104,16 @@ def test_the_newest_are_shown_of_both_kinds_together(desk: World) -> None:
     assert [row["action"] for row in events(desk, course="2026FA/CS101", limit=1)] == ["promote"]
 
 
-def test_data_has_the_same_columns_whatever_an_operation_did(desk: World, run: Run) -> None:
+def test_data_has_the_same_columns_whatever_an_operation_did(desk: World, command: Run) -> None:
     desk.course("CS101", term="2026FA", capacity=2)
     numbers = range(1, last_operation(desk) + 1)
     heads = {
-        run("history", str(number), "--format", "tsv", database=desk.url).stdout.splitlines()[0]
+        command("history", str(number), "--format", "tsv", database=desk.url).stdout.splitlines()[0]
         for number in numbers
     }
     assert len(heads) == 1
     rows = json.loads(
-        run("history", str(numbers[-1]), "--format", "json", database=desk.url).stdout
+        command("history", str(numbers[-1]), "--format", "json", database=desk.url).stdout
     )
     assert [(row["course"], row["student"], row["changes"]) for row in rows] == [
         (COURSE, None, "capacity: 1 → 2"),
@@ -121,14 +121,14 @@ def test_data_has_the_same_columns_whatever_an_operation_did(desk: World, run: R
     ]
 
 
-def test_people_see_one_table_and_are_told_that_there_is_more(desk: World, run: Run) -> None:
+def test_people_see_one_table_and_are_told_that_there_is_more(desk: World, command: Run) -> None:
     desk.course("CS101", term="2026FA", capacity=3)
     number = str(last_operation(desk))
-    shown = run("history", number, "--format", "table", "--limit", "3", database=desk.url)
+    shown = command("history", number, "--format", "table", "--limit", "3", database=desk.url)
     heading, *lines = shown.stdout.splitlines()
     assert heading.split() == ["No.", "Effective", "Student", "Course", "Action", "Change", "Who"]
     assert ["capacity: 1 → 3" in lines[0], "S2" in lines[1], "S3" in lines[2]] == [True] * 3
     assert shown.stderr == ""
-    cut = run("history", number, "--limit", "2", database=desk.url)
+    cut = command("history", number, "--limit", "2", database=desk.url)
     assert len(cut.stdout.splitlines()) == 3
     assert cut.stderr == "these are the newest 2; --limit NUMBER shows more\n"
