@@ -14,6 +14,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from studentcli import errors
+from studentcli.letters import has_hidden, safe_text
 
 MAX_IDENTIFIER: Final = 64
 MAX_TEXT: Final = 1000
@@ -21,7 +22,7 @@ MAX_TEXT: Final = 1000
 _INTEGER = re.compile(r"[0-9]{1,9}", re.ASCII)
 _HOURS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,2})?", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_GRADE = re.compile(r"[A-Za-z0-9+\-.]{1,8}", re.ASCII)
+_GRADE = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9+\-.]{1,8}", re.ASCII)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
@@ -29,6 +30,12 @@ def normal(text: str) -> str:
     """Bring text into NFC without surrounding spaces, so that equal-looking text is equal."""
     text = text.strip()
     return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def folded(text: str) -> str:
+    """Bring text into the form in which upper and lower case compare equal, in any script."""
+    text = normal(text)
+    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text.casefold())
 
 
 def has_control(text: str) -> bool:
@@ -45,15 +52,19 @@ def identifier(text: str) -> str:
     """Read a student number, or the code of a course, term or section.
 
     Raises:
-        errors.MalformedId: when it is empty, too long, or holds control characters.
+        errors.MalformedId: when it is empty, too long, or holds characters that nobody sees.
     """
     value = normal(text)
     if not value:
         raise errors.MalformedId("a number or code is empty")
     if len(value) > MAX_IDENTIFIER:
         raise errors.MalformedId(f"{value[:20]!r}… is longer than {MAX_IDENTIFIER} characters")
-    if has_control(value):
-        raise errors.MalformedId(f"{value!r} holds a control character")
+    if has_control(value) or has_hidden(value):
+        # Two numbers that look alike would be two students.
+        raise errors.MalformedId(
+            f"'{safe_text(value)}' holds a control or invisible character",
+            hint="type it anew: such characters come along when text is copied",
+        )
     return value
 
 
@@ -64,6 +75,18 @@ def plain(text: str) -> str:
         raise errors.BadValue(f"{value[:20]!r}… is longer than {MAX_TEXT} characters")
     if has_control(value):
         raise errors.BadValue(f"{value!r} holds a control character")
+    return value
+
+
+def reason(text: str) -> str:
+    """Read a reason: it says something.
+
+    Raises:
+        errors.BadValue: when it is empty, as a script's unset variable makes it.
+    """
+    value = plain(text)
+    if not value:
+        raise errors.BadValue("the reason is empty", hint="say why: --reason TEXT")
     return value
 
 
@@ -102,10 +125,13 @@ def iso_date(text: str) -> date:
 
 
 def grade(text: str) -> str:
-    """Read a grade: up to eight letters, digits, plus, minus, point."""
+    """Read a grade: up to eight letters, digits, plus, minus, point; not of signs alone.
+
+    A lone `-` clears a value wherever one can be cleared: it cannot be a grade as well.
+    """
     value = text.strip()
     if not _GRADE.fullmatch(value):
-        raise errors.UnknownGrade(f"{value!r} is no grade")
+        raise errors.UnknownGrade(f"{value!r} is no grade (expected such as B+ or 1.7)")
     return value
 
 

@@ -1,12 +1,14 @@
 """Students, terms and courses: adding, editing, importing and exporting records."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 
 from studentcli import errors
 from studentcli.records import COURSE, STUDENT, TERM
+from studentcli.requests import Policy
 from studentcli.services import renumbering
 from studentcli.services.checks import check_database
 from tests.world import World
@@ -127,11 +129,12 @@ def test_two_who_add_the_same_students_at_once_both_finish(world: World) -> None
 
 
 def test_every_edit_is_an_operation_that_says_what_changed(world: World) -> None:
-    from studentcli.services import views
+    from studentcli.services.history import list_events
 
     world.course("CS101", capacity=20)
     world.course("CS101", capacity=30)
-    rows = world.database.read(lambda session: views.list_catalog_events(session, 2, limit=9))
+    policy = Policy(world.now)
+    rows = world.database.read(partial(list_events, policy=policy, operation=2, limit=9))
     assert [(row["action"], row["changes"]) for row in rows] == [("changed", "capacity: 20 → 30")]
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,8 +13,6 @@ import pytest
 from sqlalchemy import text
 
 from studentcli import errors, schema
-from studentcli.cli import boundary
-from studentcli.cli.app import build_app
 from studentcli.database import REVISION, Database
 from studentcli.services.cancelling import cancel_course
 from studentcli.services.checks import check_database
@@ -36,25 +33,6 @@ from tests.tables import (
 from tests.world import World
 
 NewDatabase = Callable[..., str]
-
-
-@pytest.fixture
-def call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Run]:
-    """Run `studentcli` as `run` does, in this process: tenfold as fast."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-
-    def call(*arguments: str, database: str) -> "subprocess.CompletedProcess[str]":
-        monkeypatch.setenv("STUDENTCLI_DATABASE_URL", database)
-        code = boundary.run(build_app(list(arguments)), list(arguments))
-        out, err = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, code, out, err)
-
-    handler = signal.getsignal(signal.SIGTERM)
-    yield call
-    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture
@@ -81,11 +59,11 @@ def state_of(url: str) -> Any:
 
 
 def test_init_makes_a_database_and_a_second_time_finds_it_ready(
-    engine: str, new_database: NewDatabase, call: Run
+    engine: str, new_database: NewDatabase, command: Run
 ) -> None:
     url = new_database(engine, empty=True)
     for _ in range(2):
-        done = call("db", "init", database=url)
+        done = command("db", "init", database=url)
         assert (done.returncode, done.stdout) == (0, "")
         assert f"is ready (schema {REVISION})" in done.stderr
     assert World(url).count("terms") == 1
@@ -103,23 +81,23 @@ def test_init_makes_the_file_for_its_owner_only_and_the_folders_above_it(
 
 
 def test_a_forecast_of_init_makes_nothing(
-    engine: str, new_database: NewDatabase, call: Run
+    engine: str, new_database: NewDatabase, command: Run
 ) -> None:
     url = new_database(engine, empty=True)
-    done = call("db", "init", "--dry-run", database=url)
+    done = command("db", "init", "--dry-run", database=url)
     assert done.returncode == 0
     assert "would be created" in done.stderr
-    assert call("db", "status", database=url).returncode == errors.ExitStatus.DATABASE
+    assert command("db", "status", database=url).returncode == errors.ExitStatus.DATABASE
 
 
 def test_init_leaves_tables_of_somebody_else_alone(
-    engine: str, new_database: NewDatabase, call: Run
+    engine: str, new_database: NewDatabase, command: Run
 ) -> None:
     url = new_database(engine, empty=True)
     execute(open_database(url), "CREATE TABLE payroll (id INTEGER)")
     before = state_of(url)
     for words in (["init"], ["upgrade"], ["upgrade", "--sql"], ["init", "-n"]):
-        done = call("db", *words, database=url)
+        done = command("db", *words, database=url)
         assert done.returncode == errors.ExitStatus.DATABASE
         assert "payroll" in done.stderr
         assert "studentcli db adopt" in done.stderr
@@ -129,8 +107,8 @@ def test_init_leaves_tables_of_somebody_else_alone(
 # ── status and the start-up check ────────────────────────────────────────────────────────
 
 
-def test_status_of_a_database_that_fits_is_exit_0(url: str, call: Run) -> None:
-    done = call("db", "status", "--format", "json", database=url)
+def test_status_of_a_database_that_fits_is_exit_0(url: str, command: Run) -> None:
+    done = command("db", "status", "--format", "json", database=url)
     assert done.returncode == 0
     (found,) = json.loads(done.stdout)
     assert (found["revision"], found["expected"], found["is_current"]) == (
@@ -141,52 +119,52 @@ def test_status_of_a_database_that_fits_is_exit_0(url: str, call: Run) -> None:
 
 
 def test_an_older_schema_stops_every_command_and_nothing_is_touched(
-    plain_url: str, call: Run
+    plain_url: str, command: Run
 ) -> None:
     before = state_of(plain_url)
     for words in (["courses"], ["student", "add", "S9"], ["db", "status"], ["db", "check"]):
-        done = call(*words, database=plain_url)
+        done = command(*words, database=plain_url)
         assert done.returncode == errors.ExitStatus.DATABASE, words
     assert "studentcli db upgrade" in done.stderr
     assert state_of(plain_url) == before
 
 
-def test_a_newer_schema_stops_every_command_and_nothing_is_touched(url: str, call: Run) -> None:
+def test_a_newer_schema_stops_every_command_and_nothing_is_touched(url: str, command: Run) -> None:
     execute(open_database(url), "UPDATE alembic_version SET version_num = '9999'")
     before = state_of(url)
     for words in (["enroll", "S1", "C1"], ["db", "init"], ["db", "upgrade"], ["db", "adopt"],
                   ["db", "upgrade", "--sql"], ["db", "adopt", "-n"]):  # fmt: skip
-        done = call(*words, database=url)
+        done = command(*words, database=url)
         assert (done.returncode, done.stdout) == (errors.ExitStatus.DATABASE, ""), words
         assert "newer than this studentcli" in done.stderr
     assert state_of(url) == before
 
 
-@pytest.mark.parametrize("command", ["status", "upgrade", "check", "adopt", "backup"])
-def test_a_mistyped_path_creates_nothing(command: str, tmp_path: Path, call: Run) -> None:
-    more = ["copy.db"] if command == "backup" else []
-    done = call("db", command, *more, database=str(tmp_path / "mistyped.db"))
+@pytest.mark.parametrize("verb", ["status", "upgrade", "check", "adopt", "backup"])
+def test_a_mistyped_path_creates_nothing(verb: str, tmp_path: Path, command: Run) -> None:
+    more = ["copy.db"] if verb == "backup" else []
+    done = command("db", verb, *more, database=str(tmp_path / "mistyped.db"))
     assert done.returncode == errors.ExitStatus.DATABASE
     assert "there is no database at" in done.stderr
     assert [*tmp_path.glob("*.db")] == []
 
 
-@pytest.mark.parametrize("command", ["init", "status", "upgrade", "check", "adopt", "backup"])
-def test_a_file_that_is_no_database_stays_as_it_is(command: str, tmp_path: Path, run: Run) -> None:
+@pytest.mark.parametrize("verb", ["init", "status", "upgrade", "check", "adopt", "backup"])
+def test_a_file_that_is_no_database_stays_as_it_is(verb: str, tmp_path: Path, run: Run) -> None:
     path = tmp_path / "letter.txt"
     path.write_text("Dear registrar, " * 1000)
-    more = ["copy.db"] if command == "backup" else []
-    done = run("db", command, *more, database=str(path))
+    more = ["copy.db"] if verb == "backup" else []
+    done = run("db", verb, *more, database=str(path))
     assert done.returncode == errors.ExitStatus.DATABASE
     assert "Traceback" not in done.stderr
     assert path.read_text() == "Dear registrar, " * 1000
     assert [*tmp_path.glob("*.db")] == []
 
 
-def test_a_server_that_is_not_there_is_exit_7(tmp_path: Path, call: Run) -> None:
+def test_a_server_that_is_not_there_is_exit_7(tmp_path: Path, command: Run) -> None:
     url = f"postgresql://registrar:s3cret@/school?host={tmp_path}"
     for words in (["init"], ["upgrade"], ["status"], ["adopt"], ["check"], ["upgrade", "--sql"]):
-        done = call("db", *words, database=url)
+        done = command("db", *words, database=url)
         assert done.returncode == errors.ExitStatus.DATABASE, words
         assert "s3cret" not in done.stderr
 
@@ -195,19 +173,19 @@ def test_a_server_that_is_not_there_is_exit_7(tmp_path: Path, call: Run) -> None
 
 
 def test_upgrade_brings_a_filled_database_up_to_date_and_tells_of_the_copy(
-    plain_url: str, call: Run
+    plain_url: str, command: Run
 ) -> None:
-    done = call("db", "upgrade", database=plain_url)
+    done = command("db", "upgrade", database=plain_url)
     assert done.returncode == 0
     database = open_database(plain_url)
     assert old_columns(database) == {"students": PLAIN_STUDENTS, "courses": PLAIN_COURSES}
     assert all(f"is copied to {copy}" in done.stderr for copy in copies_of(database))
-    assert call("db", "status", "-q", database=plain_url).returncode == 0
+    assert command("db", "status", "-q", database=plain_url).returncode == 0
 
 
-def test_a_forecast_of_upgrade_changes_nothing(plain_url: str, call: Run) -> None:
+def test_a_forecast_of_upgrade_changes_nothing(plain_url: str, command: Run) -> None:
     before = state_of(plain_url)
-    done = call("db", "upgrade", "-n", database=plain_url)
+    done = command("db", "upgrade", "-n", database=plain_url)
     assert done.returncode == 0
     assert f"would be upgraded from schema 0001 to {REVISION}" in done.stderr
     assert state_of(plain_url) == before
@@ -305,18 +283,18 @@ def test_adopting_fills_the_new_columns_and_work_goes_on(legacy: Database) -> No
     assert world.database.read(check_database) == []
 
 
-def test_adopt_says_so_and_copies_a_sqlite_file_first(legacy: Database, call: Run) -> None:
+def test_adopt_says_so_and_copies_a_sqlite_file_first(legacy: Database, command: Run) -> None:
     before = rows_of(legacy)
     url = legacy.url.set(drivername=legacy.url.get_backend_name())
     name = str(url.database) if legacy.is_sqlite else url.render_as_string(hide_password=False)
-    done = call("db", "adopt", database=name)
+    done = command("db", "adopt", database=name)
     assert done.returncode == 0
     assert f"is adopted (schema {REVISION})" in done.stderr
     for copy in copies_of(legacy):
         assert f"is copied to {copy}" in done.stderr
         assert rows_of(open_database(str(copy))) == before
     assert len(copies_of(legacy)) == legacy.is_sqlite
-    assert call("db", "adopt", "-q", database=name).returncode == 0
+    assert command("db", "adopt", "-q", database=name).returncode == 0
 
 
 def test_a_forecast_of_adopt_changes_nothing(legacy: Database) -> None:
@@ -326,7 +304,7 @@ def test_a_forecast_of_adopt_changes_nothing(legacy: Database) -> None:
 
 
 def test_tables_that_do_not_match_are_listed_with_every_difference_and_left_alone(
-    engine: str, new_database: NewDatabase, call: Run
+    engine: str, new_database: NewDatabase, command: Run
 ) -> None:
     url = new_database(engine, empty=True)
     execute(
@@ -336,7 +314,7 @@ def test_tables_that_do_not_match_are_listed_with_every_difference_and_left_alon
     )
     before = state_of(url)
     for words in (["adopt"], ["adopt", "--dry-run"]):
-        done = call("db", *words, database=url)
+        done = command("db", *words, database=url)
         assert done.returncode == errors.ExitStatus.DATABASE
         for difference in ("students.id is TEXT, not integer", "students has no column email",
                            "students.name is INTEGER, not text", "there is no table courses",
@@ -423,13 +401,13 @@ def fill(world: World) -> None:
 
 
 def test_a_backup_of_sqlite_is_the_whole_database_while_somebody_writes(
-    sqlite_world: World, tmp_path: Path, call: Run
+    sqlite_world: World, tmp_path: Path, command: Run
 ) -> None:
     fill(sqlite_world)
     before, copy = rows_of(sqlite_world.database), tmp_path / "monday.db"
     with sqlite_world.database.connect(writes=True) as connection:
         connection.execute(text("DELETE FROM student_courses"))
-        done = call("db", "backup", str(copy), database=sqlite_world.url)
+        done = command("db", "backup", str(copy), database=sqlite_world.url)
     assert (done.returncode, done.stdout) == (0, "")
     assert copy.stat().st_mode & 0o777 == 0o600
     assert [p.name for p in tmp_path.glob("monday.db*")] == ["monday.db"]
@@ -465,21 +443,21 @@ def test_a_backup_of_postgresql_restores_every_row(
     assert restored.one("drop", "S2", "CS101").result == "dropped"
 
 
-def test_a_backup_never_replaces_a_file(url: str, tmp_path: Path, call: Run) -> None:
+def test_a_backup_never_replaces_a_file(url: str, tmp_path: Path, command: Run) -> None:
     target = tmp_path / "thesis.txt"
     target.write_text("years of work")
-    done = call("db", "backup", str(target), database=url)
+    done = command("db", "backup", str(target), database=url)
     assert done.returncode == errors.ExitStatus.USAGE
     assert "exists already" in done.stderr
     assert target.read_text() == "years of work"
 
 
 def test_a_backup_that_fails_leaves_no_file(
-    tmp_path: Path, call: Run, postgres_programs: Path
+    tmp_path: Path, command: Run, postgres_programs: Path
 ) -> None:
     assert postgres_programs.is_dir()
     url = f"postgresql://registrar:s3cret@/school?host={tmp_path}"
-    done = call("db", "backup", "monday.dump", database=url)
+    done = command("db", "backup", "monday.dump", database=url)
     assert done.returncode == errors.ExitStatus.DATABASE
     assert "the backup failed" in done.stderr
     assert "s3cret" not in done.stderr
@@ -490,14 +468,14 @@ def test_a_backup_that_fails_leaves_no_file(
     "url", ["postgresql://me:s3cret@db/school", "postgres://me@db/school?password=s3cret"]
 )
 def test_the_password_goes_to_pg_dump_through_the_environment_only(
-    url: str, tmp_path: Path, call: Run, monkeypatch: pytest.MonkeyPatch
+    url: str, tmp_path: Path, command: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "bin" / "pg_dump"
     program.parent.mkdir()
     program.write_text('#!/bin/sh\necho "$@" > arguments\necho "$PGPASSWORD" > secret\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
-    done = call("db", "backup", "monday.dump", database=url)
+    done = command("db", "backup", "monday.dump", database=url)
     assert done.returncode == 0
     assert "s3cret" not in (tmp_path / "arguments").read_text()
     assert "me@db/school" in (tmp_path / "arguments").read_text()
@@ -505,10 +483,10 @@ def test_the_password_goes_to_pg_dump_through_the_environment_only(
 
 
 def test_a_backup_without_pg_dump_says_what_to_install(
-    tmp_path: Path, call: Run, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, command: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    done = call("db", "backup", "a.dump", database="postgresql://db/x")
+    done = command("db", "backup", "a.dump", database="postgresql://db/x")
     assert done.returncode == errors.ExitStatus.USAGE
     assert "pg_dump is not installed" in done.stderr
     assert not (tmp_path / "a.dump").exists()
@@ -536,12 +514,12 @@ def work(world: World) -> None:
     world.database.write(lambda session: cancel_course(session, "ALL/CS101", world.act()))
 
 
-def test_check_finds_nothing_after_ordinary_work(world: World, call: Run) -> None:
+def test_check_finds_nothing_after_ordinary_work(world: World, command: Run) -> None:
     work(world)
     assert {*world.statuses().values()} == {"completed", "dropped", "withdrawn"}
     assert world.statuses()["S33", "ALL/CS101-1"] == "dropped"  # the file was applied
     assert world.database.read(check_database) == []
-    done = call("db", "check", database=world.url)
+    done = command("db", "check", database=world.url)
     assert done.returncode == 0
     assert "is sound" in done.stderr
 
@@ -594,10 +572,10 @@ def test_check_reports_what_was_edited_by_hand(statement: str, worked: World) ->
     assert any(EDITS[statement] in line for line in told), told
 
 
-def test_check_prints_its_findings_as_data_and_exits_7(world: World, call: Run) -> None:
+def test_check_prints_its_findings_as_data_and_exits_7(world: World, command: Run) -> None:
     work(world)
     execute(world.database, "UPDATE student_courses SET grade = 'A+' WHERE grade = 'B+'")
-    done = call("db", "check", "--format", "jsonl", database=world.url)
+    done = command("db", "check", "--format", "jsonl", database=world.url)
     assert done.returncode == errors.ExitStatus.DATABASE
     (finding,) = map(json.loads, done.stdout.splitlines())
     assert finding["subject"] == "S1 in ALL/MATH1-1"

@@ -9,6 +9,7 @@ from studentcli import errors, services
 from studentcli.requests import Policy
 from studentcli.services import cancelling, renumbering, views
 from studentcli.services.checks import check_database
+from studentcli.services.history import list_events
 from tests.world import TODAY, World
 
 
@@ -296,16 +297,17 @@ def test_a_drop_dated_before_the_promotion_is_applied(fall: World) -> None:
 def test_the_history_tells_every_step(queued: World) -> None:
     queued.submit("drop", "S1", "CS101", reason="moved away")
     rows = queued.database.read(
-        lambda session: views.list_events(session, Policy(queued.now), course="CS101", limit=50)
+        lambda session: list_events(session, Policy(queued.now), course="CS101", limit=50)
     )
     assert [(row["student"], row["action"], row["to_status"]) for row in rows] == [
+        (None, "created", None),
         ("S1", "enroll", "enrolled"),
         ("S2", "enroll", "waitlisted"),
         ("S3", "enroll", "waitlisted"),
         ("S1", "drop", "dropped"),
         ("S2", "promote", "enrolled"),
     ]
-    assert "moved away" in rows[3]["detail"]
+    assert "moved away" in rows[4]["detail"]
     assert {row["actor"] for row in rows} == {"tester"}
 
 

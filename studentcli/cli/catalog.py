@@ -69,32 +69,66 @@ COURSE_DATA = (
 
 
 def _save(cli: Cli, kind: RecordKind, cells: dict[str, str], mode: Any, reason: str | None) -> None:
+    from studentcli import render
     from studentcli.records import read_row
+    from studentcli.services import views
     from studentcli.services.catalog import save_record
 
     row = read_row(kind, cells)
     verb = {"add": "add", "edit": "edit"}[mode]
     act = cli.act(f"{kind.name}-{verb}", reason=reason)
-    saved = cli.write(
-        lambda session: save_record(session, kind, row, act, mode=mode, term=cli.term)
-    ).require()
-    outcome = saved.outcomes[0]
+
+    def unit(session: Any) -> tuple[Any, Seats | None]:
+        saved = save_record(session, kind, row, act, mode=mode, term=cli.term)
+        outcome = saved.outcomes[0]
+        is_edit = outcome.result == "changed" and "capacity" in outcome.changes
+        if not is_edit or outcome.record_id is None:
+            return saved, None
+        taken = views.count_seats(session, outcome.record_id)
+        if cli.dry_run:  # nobody was written into the seats that became free
+            taken += len(saved.promotions)
+        return saved, Seats(taken, outcome.changes["capacity"][1])
+
+    saved, seats = cli.write(unit)
+    outcome = saved.require().outcomes[0]
     name = "/".join(outcome.key[:2]) + (f"-{outcome.key[2]}" if len(outcome.key) > 2 else "")
-    changed = ", ".join(outcome.changes) if outcome.result == "changed" else ""
-    words = {
-        "created": f"{kind.name} {name} added",
-        "changed": f"{kind.name} {name} changed: {changed}",
-        "unchanged": f"{kind.name} {name} is so already",
-    }
-    cli.done(words[outcome.result])
+    said = render.record_sentence(
+        kind.name, name, outcome.result, list(outcome.changes), forecast=cli.dry_run
+    )
+    cli.done(said if seats is None else f"{said} ({seats} seats taken)")
     cli.show_promotions(saved.promotions)
+    crowded = seats and render.crowding_sentence(name, seats, forecast=cli.dry_run)
+    if crowded and not cli.quiet:
+        render.note(crowded)
 
 
-def _course_cells(word: str, section: str | None, fields: dict[str, str]) -> dict[str, str]:
-    """Split a course of the catalogue, written TERM/CODE or CODE, the section apart."""
-    term, slash, code = word.partition("/")
-    named = {"term": term, "course": code} if slash else {"course": word}
-    return {**fields, **named, "section": section or ""}
+def _course_cells(
+    cli: Cli, written: str, section: str | None, fields: dict[str, str]
+) -> dict[str, str]:
+    """Split a new course, written TERM/CODE or CODE, the section apart.
+
+    Raises:
+        errors.Usage: for CODE-SECTION, which is two things as long as nobody names the section.
+        errors.UnknownTerm: for what looks like a term and is none, unless --term names one.
+    """
+    from studentcli import errors, values
+    from studentcli.services import views
+
+    word = values.identifier(written)
+    with_slash = cli.options.get("term") is not None
+    term, code = cli.database.read(
+        lambda session: views.split_course(session, word, cli.policy(), with_slash=with_slash)
+    )
+    head, _, tail = code.rpartition("-")
+    if section is None and head and tail:
+        of = f"{term}/" if term else ""
+        raise errors.Usage(
+            f"{word} could be section {tail} of {of}{head}, or a course with the code {code}",
+            hint=f"studentcli course add {of}{head} --section {tail};"
+            f" for the code {code}: studentcli course add {word} --section 1",
+        )
+    named = {"course": code, "section": "" if section is None else values.identifier(section)}
+    return {**fields, **named, **({"term": term} if term else {})}
 
 
 def _add_students(app: typer.Typer) -> None:
@@ -122,7 +156,7 @@ def _add_students(app: typer.Typer) -> None:
         Example: studentcli student edit S1042 --status inactive
         """
         _save(cli, STUDENT, {**fields, "student": student}, "edit", reason)
-        if fields.get("status") == "inactive" and not cli.quiet:
+        if fields.get("status", "").strip() == "inactive" and not cli.quiet:
             _tell_live(cli, student)
 
     @command(group, "renumber", writes=True)
@@ -139,13 +173,13 @@ def _add_students(app: typer.Typer) -> None:
 
         Example: studentcli student renumber S1042 S2042
         """
-        from studentcli import values
+        from studentcli import render, values
         from studentcli.services.renumbering import renumber_student
 
         act = cli.act("student-renumber", reason=reason)
         old, new = values.identifier(student), values.identifier(number)
         cli.write(lambda session: renumber_student(session, old, new, act))
-        cli.done(f"student {old} is now {new}")
+        cli.done(render.renumbering_sentence(old, new, forecast=cli.dry_run))
 
     @command(group, "list")
     def list_(
@@ -170,7 +204,7 @@ def _add_students(app: typer.Typer) -> None:
         """
         from studentcli.services import views
 
-        wanted = STATUS.read(status) if status else None
+        wanted = None if status is None else STATUS.read(status)
         rows = cli.database.read(
             lambda session: views.list_students(session, search=search, status=wanted)
         )
@@ -192,19 +226,15 @@ def _add_students(app: typer.Typer) -> None:
 
 def _tell_live(cli: Cli, student: str) -> None:
     """List what a student who becomes inactive keeps, with the command that drops it."""
-    from studentcli import render, services, values
+    from studentcli import values
     from studentcli.services import views
 
-    student = values.identifier(student)
+    number = values.identifier(student)
 
     def unit(session: Any) -> Any:
-        row = views.show_student(session, student)
-        return services.retrieve_courses_for_student(session, row["student_id"])
+        return views.list_live(session, {views.show_student(session, number)["student_id"]})
 
-    live = [c.ref for c in cli.database.read(unit) if c.status in {"enrolled", "waitlisted"}]
-    if live:
-        render.note(f"{student} keeps {len(live)}: {', '.join(live)}")
-        render.note(f"hint: studentcli drop {student} {' '.join(live)}")
+    cli.show_kept(cli.database.read(unit))
 
 
 def _add_terms(app: typer.Typer) -> None:
@@ -274,7 +304,7 @@ def _add_courses(app: typer.Typer) -> None:
 
         Example: studentcli course add 2026FA/CS102 --section 001 --capacity 30
         """
-        _save(cli, COURSE, _course_cells(course, section, fields), "add", reason)
+        _save(cli, COURSE, _course_cells(cli, course, section, fields), "add", reason)
 
     @command(group, "edit", writes=True, fields_of=COURSE)
     def edit(

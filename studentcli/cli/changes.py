@@ -48,8 +48,8 @@ def _submit(
     from studentcli.formats.native import read_overrides
     from studentcli.requests import Change, CourseWord, Request
 
-    effective_on = values.iso_date(on) if on else None
-    reason = values.plain(reason) if reason else None
+    effective_on = None if on is None else values.iso_date(on)
+    reason = None if reason is None else values.reason(reason)
     overrides = read_overrides(override or [], reason)
     words = [CourseWord(values.identifier(word)) for word in dict.fromkeys(courses)]
     changes = [Change(action, word, effective_on, grade, reason, overrides) for word in words]

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from studentcli import errors
 from studentcli.settings import (
@@ -19,8 +19,12 @@ from studentcli.settings import (
 
 if TYPE_CHECKING:
     from studentcli.database import Database
-    from studentcli.requests import Decision, Policy, Promotion, Request
+    from studentcli.requests import Decision, Outcome, Policy, Promotion, Request
     from studentcli.services.operations import Act
+
+
+SHOWN: Final = 50
+"""How many consequences of one command are told one by one; the others are counted."""
 
 
 @dataclass
@@ -70,8 +74,15 @@ class Cli:
 
     @property
     def term(self) -> str | None:
-        """The term named by option, environment or file."""
-        return self.settings.term
+        """The term named by option, environment or file.
+
+        Raises:
+            errors.MalformedId: when no term can have that code.
+        """
+        from studentcli.values import identifier
+
+        named = self.settings.term
+        return None if named is None else identifier(named)
 
     @property
     def explicit_format(self) -> str | None:
@@ -133,11 +144,11 @@ class Cli:
 
     def act(self, kind: str, *, reason: str | None = None, **more: Any) -> "Act":
         """Describe what this call is about to do."""
+        from studentcli import values
         from studentcli.services.operations import Act, system_actor
-        from studentcli.values import plain
 
-        actor = plain(self.settings.actor or "") or system_actor()
-        reason = plain(reason) if reason else None
+        actor = values.plain(self.settings.actor or "") or system_actor()
+        reason = None if reason is None else values.reason(reason)
         return Act(kind, more.pop("channel", "cli"), actor, reason, **more)
 
     def policy(self, act: "Act | None" = None, **more: Any) -> "Policy":
@@ -169,22 +180,33 @@ class Cli:
         from studentcli import render
 
         render.decisions(made, self.fmt, forecast=self.dry_run, quiet=self.quiet)
-        statuses = {
-            outcome.refusals[0].error().exit_status
-            for decision in made
-            for outcome in decision.refused
-        }
-        if statuses:
-            rule = errors.ExitStatus.REFUSED
-            self.exit_status = rule if rule in statuses else min(statuses)
+        outcomes = [outcome for decision in made for outcome in decision.outcomes]
+        if any(outcome.is_refused for outcome in outcomes):
+            self.exit_status = _status_of(outcomes)
 
-    def show_promotions(self, promotions: "Sequence[Promotion]") -> None:
-        """Tell whom a change moved up from a waitlist."""
+    def show_promotions(self, promotions: "Sequence[Promotion]", total: int | None = None) -> None:
+        """Tell whom a change moved up from a waitlist; `total` when these are not all."""
         from studentcli import render
 
-        if not self.quiet:
-            for promotion in promotions:
-                render.note(render.promotion_sentence(promotion, forecast=self.dry_run))
+        if self.quiet:
+            return
+        for promotion in promotions[:SHOWN]:
+            render.note(render.promotion_sentence(promotion, forecast=self.dry_run))
+        untold = (len(promotions) if total is None else total) - SHOWN
+        if untold > 0:
+            render.note(f"… and {untold} more moved up from the waitlists")
+
+    def show_kept(self, kept: "Sequence[tuple[str, Sequence[str]]]") -> None:
+        """Tell what students who become inactive keep, with the commands that drop it."""
+        from studentcli import render
+
+        if self.quiet:
+            return
+        for number, refs in kept[:SHOWN]:
+            for text in render.keeping_sentences(number, refs, forecast=self.dry_run):
+                render.note(text)
+        if len(kept) > SHOWN:
+            render.note(f"… and {len(kept) - SHOWN} more who become inactive with courses")
 
     def done(self, message: str) -> None:
         """Print the one line of a change that went well."""
@@ -192,6 +214,18 @@ class Cli:
 
         if not self.quiet:
             render.note(f"{'forecast, nothing was changed: ' if self.dry_run else ''}{message}")
+
+
+def _status_of(outcomes: "Sequence[Outcome]") -> errors.ExitStatus:
+    """Tell a command of which nothing came, for its words name nothing, from one refused in part.
+
+    A script that reads "not found" takes for granted that nothing was changed.
+    """
+    refusals = [outcome.refusals[0].error() for outcome in outcomes if outcome.is_refused]
+    not_found = errors.ExitStatus.NOT_FOUND
+    if len(refusals) == len(outcomes) and {error.exit_status for error in refusals} == {not_found}:
+        return not_found
+    return errors.ExitStatus.REFUSED
 
 
 def install_signals() -> None:

@@ -27,6 +27,7 @@ RECORD_OUTCOMES = (
     Column("line", "Line", "number"),
     Column("record", "Record"),
     Column("result", "Result", "status"),
+    Column("student", "Moved up"),
     Column("code", "Code"),
     Column("message", "Message"),
 )
@@ -110,6 +111,7 @@ def _run_import(
     finally:
         progress.stop()
     state.recorded = not cli.dry_run and not result.aborted
+    report.take_promotions(result.promotions)
     return result
 
 
@@ -135,10 +137,12 @@ def _import(
             if kept is not None:
                 kept.keep()
         except BaseException:
+            report.close()
             if kept is not None:
                 kept.discard()
             raise
-    _tell(cli, source, report, result)
+    with closing(report):
+        _tell(cli, source, report, result)
     if result.refused:
         cli.exit_status = errors.ExitStatus.BATCH_REFUSED
 
@@ -162,12 +166,24 @@ def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult"
     for text in report.superseded:
         note(f"superseded: {text}")
     note(_summary(cli, source, result))
-    if result.aborted:
+    if not result.aborted:
+        _tell_consequences(cli, report, result)
+    else:
         error = errors.BatchRefused(
             f"nothing was applied: {result.refused} rows of {source.name} were refused",
             hint="mend the rows, or apply the good ones with --on-error skip --rejects FILE",
         )
         tell_error(error, cli.explicit_format)
+
+
+def _tell_consequences(cli: Cli, report: "Report", result: "BatchResult") -> None:
+    """Name whom the file moved up, and what its students keep who become inactive."""
+    from studentcli.services import views
+
+    cli.show_promotions(report.promotions, result.totals["promoted"])
+    if report.inactive and not cli.quiet:
+        kept = cli.database.read(lambda session: views.list_live(session, report.inactive))
+        cli.show_kept(kept)
 
 
 def _summary(cli: Cli, source: "CsvSource", result: "BatchResult") -> str:

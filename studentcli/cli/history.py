@@ -9,7 +9,7 @@ from studentcli import errors
 from studentcli.cli import complete
 from studentcli.cli.context import Cli
 from studentcli.cli.framework import command
-from studentcli.render import Column, listing
+from studentcli.render import Column, listing, note
 
 PANEL = "Look up"
 
@@ -53,6 +53,7 @@ EVENT_COLUMNS = (
     Column("actor", "Who"),
     Column("student", "Student", "key"),
     Column("course", "Course", "key"),
+    Column("term", "Term", "key"),
     Column("action", "Action"),
     Column("from_status", "From", "status"),
     Column("to_status", "To", "status"),
@@ -60,6 +61,7 @@ EVENT_COLUMNS = (
     Column("grade", "Grade"),
     Column("effective_on", "Effective", "date"),
     Column("line", "Line", "number"),
+    Column("changes", "Changes"),
     Column("detail", "Detail"),
 )
 EVENT_TABLE = (
@@ -67,18 +69,10 @@ EVENT_TABLE = (
     Column("effective_on", "Effective", "date"),
     Column("student", "Student", "key"),
     Column("course", "Course", "key"),
+    Column("term", "Term", "key"),
     Column("action", "Action"),
     Column("change", "Change"),
     Column("actor", "Who"),
-)
-CATALOG_COLUMNS = (
-    Column("operation", "No.", "number"),
-    Column("recorded_at", "When (UTC)", "time"),
-    Column("kind", "Kind"),
-    Column("record_id", "Id", "number"),
-    Column("action", "Action"),
-    Column("changes", "Changes"),
-    Column("line", "Line", "number"),
 )
 
 
@@ -101,32 +95,44 @@ def add_to(app: typer.Typer) -> None:
 
         Example: studentcli history --student S1042
         """
-        from studentcli.services import views
-
         operation = _operation(number) if number is not None else None
-        unit: Any
-        columns: tuple[Column, ...] = EVENT_TABLE if cli.fmt == "table" else EVENT_COLUMNS
         if operation is None and student is None and course is None and cli.term is None:
-            columns, unit = OPERATION_COLUMNS, partial(views.list_operations, limit=limit)
+            _show_operations(cli, limit)
         else:
-            if operation is not None:
-                edits = partial(views.list_catalog_events, operation=operation, limit=limit)
-                if rows := cli.database.read(edits):
-                    listing(rows, _filled(rows, CATALOG_COLUMNS, cli.fmt), cli.fmt)
-                    return
-            unit = partial(
-                views.list_events,
-                policy=cli.policy(),
-                operation=operation,
-                student=student,
-                course=course,
-                term=cli.term,
-                limit=limit,
-            )
-        rows = cli.database.read(unit)
-        for row in rows:
-            row["change"] = _change(row) if "code" in row else None
-        listing(rows, _filled(rows, columns, cli.fmt), cli.fmt)
+            _show_events(cli, operation, student, course, limit)
+
+
+def _show_operations(cli: Cli, limit: int) -> None:
+    from studentcli.services.history import list_operations
+
+    rows = cli.database.read(partial(list_operations, limit=limit))
+    listing(rows, _filled(rows, OPERATION_COLUMNS, cli.fmt), cli.fmt)
+
+
+def _show_events(
+    cli: Cli, operation: int | None, student: str | None, course: str | None, limit: int
+) -> None:
+    from studentcli import values
+    from studentcli.services.history import list_events
+
+    rows = cli.database.read(
+        partial(
+            list_events,
+            policy=cli.policy(),
+            operation=operation,
+            student=None if student is None else values.identifier(student),
+            course=None if course is None else values.identifier(course),
+            term=cli.term,
+            limit=limit + 1,
+        )
+    )
+    newest = rows[-limit:]
+    if cli.fmt == "table":
+        newest = [_for_people(row) for row in newest]
+    columns = EVENT_TABLE if cli.fmt == "table" else EVENT_COLUMNS
+    listing(newest, _filled(newest, columns, cli.fmt), cli.fmt)
+    if len(rows) > limit and not cli.quiet:
+        note(f"these are the newest {limit}; --limit NUMBER shows more")
 
 
 def _operation(number: str) -> int:
@@ -136,8 +142,20 @@ def _operation(number: str) -> int:
     return int(number)
 
 
+def _for_people(row: dict[str, Any]) -> dict[str, Any]:
+    """Say in one cell what an event changed; a change of the catalogue counts from its day on."""
+    return {
+        **row,
+        "change": _change(row),
+        "term": None if row["course"] else row["term"],
+        "effective_on": row["effective_on"] or row["recorded_at"].date(),
+    }
+
+
 def _change(row: dict[str, Any]) -> str:
-    """Say in one cell what an event changed, or which rule refused it."""
+    """Say what an event changed, or which rule refused it."""
+    if row["changes"] is not None:
+        return str(row["changes"])
     if row["code"]:
         verb = "passed over" if row["action"] == "pass-over" else "refused"
         return f"{verb}: {row['code']}"

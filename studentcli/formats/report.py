@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from studentcli.formats.output import temporary_beside
-from studentcli.render import csv_writer, outcome_row, promotion_row
-from studentcli.requests import Decision, Refusal
+from studentcli.render import csv_writer, outcome_row, promotion_row, promotion_sentence
+from studentcli.requests import Decision, Promotion, Refusal
 
 ADDED_COLUMNS: Final = ("_line", "_code", "_reason", "_request")
 SHOWN: Final = 50
-"""How many refused rows are told one by one; all of them are in --rejects and --format."""
+"""How many rows of a kind are told one by one; all of them are in --format."""
 
 
 class RejectsFile:
@@ -77,6 +77,9 @@ class Report:
         self.refused: list[tuple[int, Refusal]] = []
         self.codes: Counter[str] = Counter()
         self.superseded: list[str] = []
+        self.promotions: list[Promotion] = []
+        self.inactive: set[int] = set()
+        """The ids of the students who were active and no longer are."""
         self._spool: IO[str] | None = None
         if every_row:
             self._spool = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
@@ -86,6 +89,8 @@ class Report:
         self.refused.clear()
         self.codes.clear()
         self.superseded.clear()
+        self.promotions.clear()
+        self.inactive.clear()
         if self.rejects is not None:
             self.rejects.restart()
         if self._spool is not None:
@@ -110,9 +115,22 @@ class Report:
                 self.superseded.append(f"line {line}: {outcome.note}")
             if self._spool is not None:  # before the row is made: a million are not wanted
                 self._keep({"line": line, **outcome_row(outcome, forecast=self.forecast)})
-        if self._spool is not None:
-            for promotion in decision.promotions:
-                self._keep(promotion_row(promotion, forecast=self.forecast))
+        for promotion in decision.promotions:
+            self._promote(promotion)
+            self._keep(promotion_row(promotion, forecast=self.forecast))
+
+    def take_promotions(self, promotions: list[Promotion]) -> None:
+        """Take whom a file of records moved up, once all of it is saved."""
+        for promotion in promotions:
+            self._promote(promotion)
+            self._keep(
+                {
+                    "record": promotion.course,
+                    "result": "promoted",
+                    "student": promotion.student,
+                    "message": promotion_sentence(promotion, forecast=self.forecast),
+                }
+            )
 
     def _take_other(self, result: Any, cells: dict[int, list[str]]) -> None:
         """Take a record's outcome, or a row that could not be read."""
@@ -121,6 +139,8 @@ class Report:
         line = result.line if row is None else row.line
         if refusal is not None:
             self._refuse(line, cells, refusal, line)
+        elif row is not None:
+            self._note_inactive(result)
         if self._spool is not None:
             key: tuple[str, ...] = () if row is None else result.key
             self._keep(
@@ -133,6 +153,18 @@ class Report:
                 }
             )
 
+    def _note_inactive(self, result: Any) -> None:
+        """Keep who becomes inactive, which is a student: a key can come again, its last row counts.
+
+        By what the row says: in a forecast it is compared with a record that nothing has changed.
+        """
+        status = result.row.given.get("status")
+        if status == "inactive":
+            if result.result == "changed" and "status" in result.changes:
+                self.inactive.add(result.record_id)
+        elif status is not None:
+            self.inactive.discard(result.record_id)
+
     def _refuse(
         self, line: int, cells: dict[int, list[str]], refusal: Refusal, request: int
     ) -> None:
@@ -142,9 +174,18 @@ class Report:
         if self.rejects is not None:
             self.rejects.add(line, cells.get(line, []), refusal, request)
 
+    def _promote(self, promotion: Promotion) -> None:
+        if len(self.promotions) < SHOWN:
+            self.promotions.append(promotion)
+
     def _keep(self, row: dict[str, Any]) -> None:
         if self._spool is not None:
             self._spool.write(json.dumps(row) + "\n")
+
+    def close(self) -> None:
+        """Let go of the rows that were kept."""
+        if self._spool is not None:
+            self._spool.close()
 
     def rows(self, *, aborted: bool) -> Iterator[dict[str, Any]]:
         """Give every row's outcome, in file order; in an aborted batch nothing was applied."""

@@ -13,18 +13,26 @@ from studentcli.render.decisions import (
 )
 from studentcli.render.listings import Column, csv_writer, listing, record
 from studentcli.render.messages import error, note, refused
+from studentcli.render.records import (
+    crowding_sentence,
+    keeping_sentences,
+    record_sentence,
+    renumbering_sentence,
+)
 from studentcli.render.text import Seats, display_width, is_terminal, jsonable, plain, safe_text
 
 __all__ = [
     "DECISION_COLUMNS",
     "Column",
     "Seats",
+    "crowding_sentence",
     "csv_writer",
     "decisions",
     "display_width",
     "error",
     "is_terminal",
     "jsonable",
+    "keeping_sentences",
     "listing",
     "note",
     "outcome_row",
@@ -32,6 +40,8 @@ __all__ = [
     "promotion_row",
     "promotion_sentence",
     "record",
+    "record_sentence",
     "refused",
+    "renumbering_sentence",
     "safe_text",
 ]

@@ -29,10 +29,11 @@ def sentence(outcome: Outcome, *, forecast: bool) -> str:
     student, course, grade = outcome.student, outcome.course, outcome.grade
     with_grade = f" with {grade}" if grade else ""
     be = "would be" if forecast else "is"
+    place = f", place {outcome.position}" if outcome.position else ""
     words = {
-        "unchanged": f"{student} is already {outcome.status} in {course}{with_grade}",
+        "unchanged": f"{student} is already {outcome.status} in {course}{with_grade}{place}",
         "superseded": f"{outcome.note}: left as it is",
-        "waitlisted": f"{student} {be} waitlisted in {course}, place {outcome.position}",
+        "waitlisted": f"{student} {be} waitlisted in {course}{place}",
         "completed": f"{student} {'would complete' if forecast else 'has completed'} {course}"
         f"{with_grade}",
         "enrolled": f"{student} {be} enrolled in {course}",

@@ -4,9 +4,11 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import IO, Any, Final
+from typing import IO, Any
 
-JOINERS: Final = "\u200c\u200d"
+from studentcli.letters import safe_text
+
+__all__ = ["Seats", "display_width", "is_terminal", "jsonable", "plain", "safe_text"]
 
 
 @dataclass(frozen=True)
@@ -27,22 +29,6 @@ def is_terminal(stream: IO[str]) -> bool:
         return stream.isatty()
     except ValueError:  # closed
         return False
-
-
-def safe_text(text: str) -> str:
-    """Make control, bidi and zero-width characters visible; joiners between letters stay."""
-    if text.isascii() and text.isprintable():
-        return text
-    shown = []
-    for index, letter in enumerate(text):
-        category = unicodedata.category(letter)
-        is_control = category in {"Cc", "Cf", "Cs", "Zl", "Zp"}
-        if letter in JOINERS and 0 < index < len(text) - 1:
-            before, after = text[index - 1], text[index + 1]
-            in_word = before.isalpha() or unicodedata.category(before) in {"Mn", "Mc"}
-            is_control = not (in_word and after.isalpha())
-        shown.append(f"\\u{ord(letter):04x}" if is_control else letter)
-    return "".join(shown)
 
 
 def plain(value: Any) -> str:

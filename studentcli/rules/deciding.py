@@ -29,10 +29,10 @@ def decide_change(case: Case, facts: Facts, policy: Policy) -> Outcome:
         return _refuse(outcome, facts, [Refusal("bad-value", f"{on} is a date in the future")])
     verdict = verdict_of(case)
     if verdict == UNCHANGED:
-        return _unchanged(outcome, enrollment)
+        return _unchanged(outcome, enrollment, course)
     if change.effective_on is not None and enrollment is not None:
         if (change.action, on, change.grade) in enrollment.recorded:
-            return _unchanged(outcome, enrollment)
+            return _unchanged(outcome, enrollment, course)
         if on < enrollment.changed_on:
             return _superseded(outcome, enrollment, facts, policy)
     if verdict == DECIDE:
@@ -57,11 +57,13 @@ def decide_change(case: Case, facts: Facts, policy: Policy) -> Outcome:
     return outcome
 
 
-def _unchanged(outcome: Outcome, enrollment: EnrollmentFact | None) -> Outcome:
+def _unchanged(outcome: Outcome, enrollment: EnrollmentFact | None, course: CourseFact) -> Outcome:
     outcome.result = UNCHANGED
     if enrollment is not None:
         outcome.status = enrollment.status
         outcome.grade = enrollment.grade
+        if outcome.student_id in course.queue:
+            outcome.position = list(course.queue).index(outcome.student_id) + 1
     return outcome
 
 

@@ -14,7 +14,7 @@ from studentcli import audit, errors
 from studentcli.database import Database
 from studentcli.models import Operation
 from studentcli.records import RecordKind, RecordRow
-from studentcli.requests import Decision, Policy, Refusal, Request, Survey
+from studentcli.requests import Decision, Policy, Promotion, Refusal, Request, Survey
 from studentcli.services.bulk import IndexPause
 from studentcli.services.catalog import RecordOutcome, Saving
 from studentcli.services.loading import Deciding
@@ -79,6 +79,8 @@ class BatchResult:
     operation_id: int | None = None
     aborted: bool = False
     same_as: int | None = None
+    promotions: list[Promotion] = field(default_factory=list)
+    """Whom a file of records moved up; those of requests are in their decisions."""
 
     @property
     def refused(self) -> int:
@@ -162,6 +164,7 @@ class RecordUnit:
     def __init__(
         self, session: Session, kind: RecordKind, survey: Survey, act: Act, options: BatchOptions
     ) -> None:
+        self.promotions: list[Promotion] = []
         self.saving = Saving(session, kind, act, "upsert", options.term)
         self.saving.lock(survey.keys)
 
@@ -178,9 +181,9 @@ class RecordUnit:
 
     def finish(self, totals: Counter[str]) -> int | None:
         """Run the queues that moved and write the totals."""
-        operation_id, promotions = self.saving.finish(dict(totals))
-        if promotions:
-            totals["promoted"] = len(promotions)
+        operation_id, self.promotions = self.saving.finish(dict(totals))
+        if self.promotions:
+            totals["promoted"] = len(self.promotions)
         return operation_id
 
 
@@ -270,6 +273,8 @@ class Batch:
         if result.refused and self.options.on_error == "abort":
             raise _Abort(result)
         result.operation_id = work.finish(result.totals)
+        if isinstance(work, RecordUnit):
+            result.promotions = work.promotions
         return result
 
     def _open_unit(self, session: Session) -> BatchUnit:

@@ -1,23 +1,23 @@
 """What listings show: queries that only read, each row a plain dictionary of named values."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from studentcli import errors
-from studentcli.models import (
-    CatalogEvent,
-    Course,
-    EnrollmentEvent,
-    Operation,
-    Student,
-    StudentCourses,
-    Term,
+from studentcli import errors, values
+from studentcli.database import listed_in
+from studentcli.models import Course, Student, StudentCourses, Term
+from studentcli.requests import CourseWord, Policy
+from studentcli.services.resolve import (
+    LIVE,
+    CourseIndex,
+    find_course,
+    find_student,
+    is_sqlite,
+    load_terms,
 )
-from studentcli.requests import Policy
-from studentcli.services.resolve import find_course, find_student, load_terms
 from studentcli.vocabulary import SEATED_STATUSES
 
 Row = dict[str, Any]
@@ -38,6 +38,38 @@ def require_term(session: Session, code: str | None) -> None:
     known = [term.code for term in load_terms(session)]
     if code not in known:
         raise errors.UnknownTerm(f"there is no term {code}; there are {', '.join(known)}")
+
+
+def split_course(
+    session: Session, word: str, policy: Policy, *, with_slash: bool
+) -> tuple[str | None, str]:
+    """Split the word for a new course into the term that it names, or none, and the rest.
+
+    Args:
+        session: any.
+        word: TERM/CODE or CODE.
+        policy: for today's date.
+        with_slash: whether the code may hold a slash itself.
+
+    Raises:
+        errors.UnknownTerm: for a slash behind what is no term, unless the code may hold one: a
+            mistyped term must not become part of a code.
+    """
+    if "/" not in word:
+        return None, word
+    term, rest = CourseIndex(load_terms(session), [], policy, None).split(CourseWord(word))
+    if term is None and not with_slash:
+        require_term(session, word.partition("/")[0])
+    return term, rest
+
+
+def count_seats(session: Session, course_id: int) -> int:
+    """Count the seats taken in a course."""
+    mine = StudentCourses
+    query = select(func.count()).where(
+        mine.course_id == course_id, mine.status.in_(SEATED_STATUSES)
+    )
+    return session.scalar(query) or 0
 
 
 def list_courses(session: Session, *, term: str | None = None) -> list[Row]:
@@ -149,14 +181,21 @@ def _roster_query(course_id: int, shown: list[str]) -> Any:
 def list_students(
     session: Session, *, search: str | None = None, status: str | None = None
 ) -> list[Row]:
-    """List students by number; `search` looks for a part of number, name or e-mail."""
+    """List students by number; `search` looks for a part of number, name or e-mail, in any case."""
     query = _student_query().order_by(Student.student_number)
     if status is not None:
         query = query.where(Student.status == status)
-    if search:
-        columns = (Student.student_number, Student.given_name, Student.family_name, Student.email)
-        query = query.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
-    return _rows(session, query)
+    part = values.folded(search or "")
+    if not part:
+        return _rows(session, query)
+    # Compared here: SQLite's lower() and that of a server with the C locale know ASCII alone.
+    found = session.execute(query.execution_options(yield_per=5000)).mappings()
+    return [dict(row) for row in found if part in _searched_text(row)]
+
+
+def _searched_text(row: Any) -> str:
+    names = (row["student"], row["given_name"], row["family_name"], row["email"] or "")
+    return values.folded("\n".join(names))
 
 
 def _student_query() -> Any:
@@ -181,6 +220,29 @@ def show_student(session: Session, number: str) -> Row:
     return _rows(session, _student_query().where(Student.id == student.student_id))[0]
 
 
+def list_live(session: Session, student_ids: Iterable[int]) -> list[tuple[str, list[str]]]:
+    """List what students are enrolled in or wait for: number and courses, by number.
+
+    Students without any are left out.
+    """
+    mine = StudentCourses
+    query = (
+        select(Student.student_number, Term.code + "/" + Course.code + "-" + Course.section)
+        .join(mine, mine.student_id == Student.id)
+        .join(Course, Course.id == mine.course_id)
+        .join(Term, Term.id == Course.term_id)
+        .where(
+            listed_in(Student.id, student_ids, is_sqlite=is_sqlite(session)),
+            mine.status.in_(LIVE),
+        )
+        .order_by(Student.student_number, Term.code, Course.code, Course.section)
+    )
+    kept: dict[str, list[str]] = {}
+    for number, ref in session.execute(query):
+        kept.setdefault(number, []).append(ref)
+    return list(kept.items())
+
+
 def list_terms(session: Session) -> list[Row]:
     """List the terms, by code, with their number of courses."""
     count = select(func.count()).where(Course.term_id == Term.id).correlate(Term).scalar_subquery()
@@ -200,100 +262,6 @@ def show_term(session: Session, code: str) -> Row:
     """
     require_term(session, code)
     return next(row for row in list_terms(session) if row["term"] == code)
-
-
-# ── history ──────────────────────────────────────────────────────────────────────────────
-
-
-def list_operations(session: Session, *, limit: int) -> list[Row]:
-    """List the newest operations, newest first."""
-    query = select(
-        Operation.id.label("operation"), Operation.started_at, Operation.kind, Operation.actor,
-        Operation.channel, Operation.outcome, Operation.source, Operation.reason, Operation.totals,
-    )  # fmt: skip
-    rows = _rows(session, query.order_by(Operation.id.desc()).limit(limit))
-    for row in rows:
-        row["totals"] = ", ".join(f"{count} {name}" for name, count in row["totals"].items())
-    return rows
-
-
-def _event_query() -> Any:
-    ref = Term.code + "/" + Course.code + "-" + Course.section
-    return (
-        select(
-            EnrollmentEvent.operation_id.label("operation"),
-            EnrollmentEvent.recorded_at,
-            Operation.actor,
-            Student.student_number.label("student"),
-            ref.label("course"),
-            EnrollmentEvent.action,
-            EnrollmentEvent.from_status,
-            EnrollmentEvent.to_status,
-            EnrollmentEvent.code,
-            EnrollmentEvent.grade,
-            EnrollmentEvent.effective_on,
-            EnrollmentEvent.line,
-            EnrollmentEvent.detail,
-        )
-        .join(Operation, Operation.id == EnrollmentEvent.operation_id)
-        .outerjoin(Student, Student.id == EnrollmentEvent.student_id)
-        .outerjoin(Course, Course.id == EnrollmentEvent.course_id)
-        .outerjoin(Term, Term.id == Course.term_id)
-    )
-
-
-def list_events(
-    session: Session,
-    policy: Policy,
-    *,
-    operation: int | None = None,
-    student: str | None = None,
-    course: str | None = None,
-    term: str | None = None,
-    limit: int,
-) -> list[Row]:
-    """List recorded enrollment changes and refusals, oldest first, the newest `limit` of them.
-
-    Raises:
-        errors.UnknownStudent, errors.UnknownCourse, errors.UnknownOperation: for what is named
-            and not there.
-    """
-    query = _event_query()
-    if operation is not None:
-        _require_operation(session, operation)
-        query = query.where(EnrollmentEvent.operation_id == operation)
-    if student is not None:
-        found = find_student(session, student)
-        query = query.where(EnrollmentEvent.student_id == found.student_id)
-    if course is not None:
-        fact = find_course(session, course, policy, term)
-        query = query.where(EnrollmentEvent.course_id == fact.course_id)
-    elif term is not None:
-        require_term(session, term)
-        query = query.where(Term.code == term)
-    newest = query.order_by(EnrollmentEvent.id.desc()).limit(limit)
-    return _rows(session, newest)[::-1]
-
-
-def list_catalog_events(session: Session, operation: int, *, limit: int) -> list[Row]:
-    """List what an operation changed in the catalogue, in the order it did."""
-    _require_operation(session, operation)
-    query = select(
-        CatalogEvent.operation_id.label("operation"), CatalogEvent.recorded_at, CatalogEvent.kind,
-        CatalogEvent.action, CatalogEvent.record_id, CatalogEvent.line, CatalogEvent.changes,
-    ).where(CatalogEvent.operation_id == operation)  # fmt: skip
-    rows = _rows(session, query.order_by(CatalogEvent.id).limit(limit))
-    for row in rows:
-        row["changes"] = ", ".join(
-            f"{name}: {'–' if old is None else old} → {'–' if new is None else new}"
-            for name, (old, new) in row["changes"].items()
-        )
-    return rows
-
-
-def _require_operation(session: Session, operation: int) -> None:
-    if session.scalar(select(Operation.id).where(Operation.id == operation)) is None:
-        raise errors.UnknownOperation(f"there is no operation {operation}")
 
 
 # ── export ───────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,165 @@
+"""What happened: operations, and the changes and refusals that each of them recorded."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import and_, null, or_, select
+from sqlalchemy.orm import Session
+
+from studentcli import errors
+from studentcli.models import CatalogEvent, Course, EnrollmentEvent, Operation, Student, Term
+from studentcli.requests import Policy
+from studentcli.services.resolve import find_course, find_student
+from studentcli.services.views import Row, require_term
+
+REF: Final = Term.code + "/" + Course.code + "-" + Course.section
+
+
+def list_operations(session: Session, *, limit: int) -> list[Row]:
+    """List the newest operations, newest first."""
+    query = select(
+        Operation.id.label("operation"), Operation.started_at, Operation.kind, Operation.actor,
+        Operation.channel, Operation.outcome, Operation.source, Operation.reason, Operation.totals,
+    )  # fmt: skip
+    rows = _rows(session, query.order_by(Operation.id.desc()).limit(limit))
+    for row in rows:
+        row["totals"] = ", ".join(f"{count} {name}" for name, count in row["totals"].items())
+    return rows
+
+
+def _rows(session: Session, query: Any) -> list[Row]:
+    return [dict(row) for row in session.execute(query).mappings()]
+
+
+@dataclass(frozen=True)
+class _Filter:
+    """Which events are asked for; what is none is not asked."""
+
+    operation: int | None = None
+    student_id: int | None = None
+    course_id: int | None = None
+    term: str | None = None
+
+
+def list_events(
+    session: Session,
+    policy: Policy,
+    *,
+    operation: int | None = None,
+    student: str | None = None,
+    course: str | None = None,
+    term: str | None = None,
+    limit: int,
+) -> list[Row]:
+    """List recorded changes and refusals, oldest first, the newest `limit` of them.
+
+    Enrollments and records of the catalogue in one list. Within an operation what it changed in
+    the catalogue comes first: the rest follows from it.
+
+    Args:
+        session: any.
+        policy: for today's date.
+        operation: only what this one did.
+        student: only what this student's enrollments and own record went through.
+        course: only what this course's enrollments and own record went through.
+        term: only this term with its courses; a course word means one of this term.
+        limit: how many.
+
+    Returns:
+        Rows of the same names: `student`, `course` and `term` as people write them. A change of
+        the catalogue has `changes`; every other one has statuses, or the `code` that refused it.
+
+    Raises:
+        errors.UnknownStudent, errors.UnknownCourse, errors.UnknownTerm, errors.UnknownOperation:
+            for what is named and not there.
+    """
+    if operation is not None:
+        _require_operation(session, operation)
+    student_id = None if student is None else find_student(session, student).student_id
+    course_id = None
+    if course is not None:
+        course_id, term = find_course(session, course, policy, term).course_id, None
+    require_term(session, term)
+    wanted = _Filter(operation, student_id, course_id, term)
+    found: list[Row] = []
+    for kind, query in ((CatalogEvent, _catalog_query(wanted)), (EnrollmentEvent, _query(wanted))):
+        found += _rows(session, query.order_by(kind.id.desc()).limit(limit))[::-1]
+    found.sort(key=lambda row: row["operation"])  # stable: the catalogue stays in front
+    for row in found:
+        row["changes"] = _changes(row["changes"])
+    return found[-limit:]
+
+
+def _query(wanted: _Filter) -> Any:
+    """Select the enrollment events, with nothing for what only a catalogue event has."""
+    event = EnrollmentEvent
+    query: Any = (
+        select(
+            event.operation_id.label("operation"), event.recorded_at, Operation.actor,
+            Student.student_number.label("student"), REF.label("course"), Term.code.label("term"),
+            event.action, event.from_status, event.to_status, event.code, event.grade,
+            event.effective_on, event.line, null().label("changes"), event.detail,
+        )
+        .join(Operation, Operation.id == event.operation_id)
+        .outerjoin(Student, Student.id == event.student_id)
+        .outerjoin(Course, Course.id == event.course_id)
+        .outerjoin(Term, Term.id == Course.term_id)
+    )  # fmt: skip
+    if wanted.operation is not None:
+        query = query.where(event.operation_id == wanted.operation)
+    if wanted.student_id is not None:
+        query = query.where(event.student_id == wanted.student_id)
+    if wanted.course_id is not None:
+        query = query.where(event.course_id == wanted.course_id)
+    if wanted.term is not None:
+        query = query.where(Term.code == wanted.term)
+    return query
+
+
+def _catalog_query(wanted: _Filter) -> Any:
+    """Select the catalogue events, with nothing for what only an enrollment event has."""
+    event = CatalogEvent
+    without = {
+        name: null().label(name)
+        for name in ("from_status", "to_status", "code", "grade", "effective_on", "detail")
+    }
+    query: Any = (
+        select(
+            event.operation_id.label("operation"), event.recorded_at, Operation.actor,
+            Student.student_number.label("student"), REF.label("course"), Term.code.label("term"),
+            event.action, event.line, event.changes, *without.values(),
+        )
+        .join(Operation, Operation.id == event.operation_id)
+        .outerjoin(Student, and_(event.kind == "student", Student.id == event.record_id))
+        .outerjoin(Course, and_(event.kind == "course", Course.id == event.record_id))
+        .outerjoin(
+            Term,
+            or_(Term.id == Course.term_id, and_(event.kind == "term", Term.id == event.record_id)),
+        )
+    )  # fmt: skip
+    if wanted.operation is not None:
+        query = query.where(event.operation_id == wanted.operation)
+    for kind, record_id in (("student", wanted.student_id), ("course", wanted.course_id)):
+        if record_id is not None:
+            query = query.where(event.kind == kind, event.record_id == record_id)
+    if wanted.term is not None:
+        # A student's record belongs to no term: it is left out only where a term alone is asked.
+        named = wanted.operation is not None or wanted.student_id is not None
+        of_term = Term.code == wanted.term
+        query = query.where(or_(of_term, event.kind == "student") if named else of_term)
+    return query
+
+
+def _changes(changes: dict[str, list[Any]] | None) -> str | None:
+    """Write what a record went through in one cell."""
+    if changes is None:
+        return None
+    return ", ".join(
+        f"{name}: {'–' if old is None else old} → {'–' if new is None else new}"
+        for name, (old, new) in changes.items()
+    )
+
+
+def _require_operation(session: Session, operation: int) -> None:
+    if session.scalar(select(Operation.id).where(Operation.id == operation)) is None:
+        raise errors.UnknownOperation(f"there is no operation {operation}")
