@@ -4,21 +4,21 @@
 a unit of work is a function of a session that never commits.
 """
 
-import os
 import random
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import NullPool
 
 from studentcli import errors
+from studentcli.engines import open_engine
 
 REVISION = "0002"
 """The schema revision that this version works with; a test holds it equal to the newest one."""
@@ -86,13 +86,17 @@ class Database:
     Args:
         url: as `normalize_url` gives it.
         wait: seconds to wait for somebody else's lock.
+        pool_size: how many connections a server keeps, and uses at most at once; a command needs
+            none that outlives its transaction.
     """
 
-    def __init__(self, url: URL, *, wait: float = 5.0) -> None:
+    def __init__(self, url: URL, *, wait: float = 5.0, pool_size: int | None = None) -> None:
         self.url = url
         self.wait = wait
+        self.pool_size = pool_size
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self._engine: Engine | None = None
+        self._opening = Lock()
 
     def __str__(self) -> str:
         """Name the database as people do, without a password."""
@@ -104,49 +108,16 @@ class Database:
     @property
     def engine(self) -> Engine:
         """The engine, made at the first use."""
-        if self._engine is None:
-            self._engine = self._create_sqlite() if self.is_sqlite else self._create_postgres()
-        return self._engine
+        with self._opening:  # the threads of a server come at the same time
+            if self._engine is None:
+                self._engine = open_engine(self.url, wait=self.wait, pool_size=self.pool_size)
+            return self._engine
 
     def dispose(self) -> None:
         """Close every connection."""
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None
-
-    def _create_sqlite(self) -> Engine:
-        path = Path(str(self.url.database))
-
-        def connect() -> sqlite3.Connection:
-            # mode=rw: a mistyped path must never become a new, empty database.
-            connection = sqlite3.connect(
-                path.as_uri() + "?mode=rw", uri=True, timeout=self.wait, isolation_level=None
-            )
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA cache_size = -65536")
-            return connection
-
-        engine = create_engine(self.url, creator=connect, poolclass=NullPool)
-        event.listen(engine, "begin", lambda connection: _begin_sqlite(connection, self.wait))
-        return engine
-
-    def _create_postgres(self) -> Engine:
-        try:
-            import psycopg  # noqa: F401  (only to say what is missing)
-        except ImportError as error:
-            raise errors.DatabaseUnavailable(
-                "PostgreSQL needs the psycopg driver", hint="pip install 'studentcli[postgres]'"
-            ) from error
-        return create_engine(
-            self.url,
-            poolclass=NullPool,
-            connect_args={
-                "prepare_threshold": None,  # a transaction pooler may stand between
-                "application_name": f"studentcli:{os.getpid()}",
-                "connect_timeout": 10,
-            },
-        )
 
     def read(self, unit: Callable[[Session], Result]) -> Result:
         """Run a unit of work on one snapshot; it can write nothing.
@@ -212,6 +183,10 @@ class Database:
             connection = self.engine.connect()
         except DBAPIError as error:
             raise self.explain(error) from error
+        except PoolTimeoutError as error:
+            raise errors.Busy(
+                f"all {self.pool_size} connections were in use for {self.wait:g} s"
+            ) from error
         with connection:
             if self.is_sqlite:
                 connection = connection.execution_options(studentcli_writes=writes)
@@ -237,35 +212,6 @@ class Database:
 
         explained = (explain_sqlite if self.is_sqlite else explain_postgres)(self, error)
         return explained or error
-
-
-def _begin_sqlite(connection: Connection, wait: float) -> None:
-    # The driver's own BEGIN is deferred: check-then-insert under it oversells every time.
-    run = connection.exec_driver_sql
-    if connection.get_execution_options().get("studentcli_writes", False):
-        run("PRAGMA busy_timeout = 0")
-        until_free(lambda: run("BEGIN IMMEDIATE"), wait)
-    else:
-        run("BEGIN")
-    run(f"PRAGMA busy_timeout = {round(wait * 1000)}")
-
-
-def until_free(attempt: Callable[[], object], wait: float) -> None:
-    """Repeat what finds a SQLite file locked, for `wait` seconds at most.
-
-    SQLite's own waiting lets no Ctrl-C through, and does not wait at all for some locks.
-    """
-    deadline = time.monotonic() + wait
-    while True:
-        try:
-            attempt()
-        except (DBAPIError, sqlite3.Error) as error:
-            code = getattr(getattr(error, "orig", error), "sqlite_errorcode", 0) & 0xFF
-            if code != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
-                raise
-            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  (jitter)
-        else:
-            return
 
 
 def _commit(database: Database, session: Session) -> None:
@@ -301,7 +247,7 @@ def _is_recorded(database: Database, request_key: str) -> bool:
             with database.engine.connect() as connection:
                 set_lock_timeout(connection, 5)
                 return connection.execute(probe, {"key": request_key}).rowcount == 0
-        except DBAPIError:
+        except (DBAPIError, PoolTimeoutError):
             time.sleep(pause)
     raise errors.DatabaseUnavailable(
         "the connection was lost while saving: it is not known whether the change was recorded",

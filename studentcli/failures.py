@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from studentcli import errors
 from studentcli.database import SERIALIZATION_FAILURES, Database, sqlstate
@@ -73,7 +74,7 @@ def _blockers(database: Database) -> str:
         "SELECT application_name, pid FROM pg_stat_activity WHERE datname = current_database()"
         " AND xact_start IS NOT NULL AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT 1"
     )
-    with suppress(DBAPIError), database.engine.connect() as connection:
+    with suppress(DBAPIError, PoolTimeoutError), database.engine.connect() as connection:
         rows = connection.execute(waited_for).all() or connection.execute(oldest).all()
         if rows:
             return ", ".join(

@@ -20,8 +20,8 @@ from studentcli.database import (
     Database,
     current_revision,
     set_lock_timeout,
-    until_free,
 )
+from studentcli.engines import until_free
 from studentcli.models import Base
 from studentcli.schema.copying import backup
 from studentcli.schema.script import ADVISORY_LOCK, MIGRATION_LOCK_TIMEOUT, one_piece

@@ -1,0 +1,139 @@
+"""How connections are opened and kept: SQLite's own settings, the PostgreSQL driver, the pool."""
+
+import os
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.pool import NullPool, QueuePool
+
+from studentcli import errors
+
+SQLITE_CACHE_KIB: Final = 65_536
+"""What all connections of one process to a SQLite file may keep in memory together."""
+
+
+def open_engine(url: URL, *, wait: float, pool_size: int | None) -> Engine:
+    """Make the engine of a database; nothing is connected yet.
+
+    Args:
+        url: as `normalize_url` gives it.
+        wait: seconds to wait for a lock on a SQLite file, and for a connection of a full pool.
+        pool_size: how many connections are kept open, and at most used at once; none opens one
+            per transaction, which is what a command wants.
+
+    Raises:
+        errors.DatabaseUnavailable: when the driver is not installed.
+    """
+    if url.get_backend_name() == "sqlite":
+        return _open_sqlite(url, wait, pool_size)
+    return _open_postgres(url, wait, pool_size)
+
+
+def _pool(wait: float, pool_size: int | None) -> dict[str, Any]:
+    if pool_size is None:
+        return {"poolclass": NullPool}
+    return {
+        "poolclass": QueuePool,
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "pool_timeout": wait,
+        "pool_use_lifo": True,  # what a rush needed is then idle, and the server may close it
+    }
+
+
+def _open_sqlite(url: URL, wait: float, pool_size: int | None) -> Engine:
+    path = Path(str(url.database))
+
+    def connect() -> sqlite3.Connection:
+        # mode=rw: a mistyped path must never become a new, empty database.
+        connection = sqlite3.connect(
+            path.as_uri() + "?mode=rw", uri=True, timeout=wait, isolation_level=None,
+            # The pool hands a connection to one thread at a time, but not always to the same.
+            check_same_thread=pool_size is None,
+        )  # fmt: skip
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{SQLITE_CACHE_KIB // (pool_size or 1)}")
+        return connection
+
+    engine = create_engine(url, creator=connect, **_pool(wait, pool_size))
+    event.listen(engine, "begin", lambda connection: _begin_sqlite(connection, wait))
+    if pool_size is not None:
+        _leave_replaced_file(engine, path)
+    return engine
+
+
+def _leave_replaced_file(engine: Engine, path: Path) -> None:
+    """Never use a kept connection to a file that another one has replaced: a restored backup."""
+
+    def identity() -> tuple[int, int] | None:
+        try:
+            found = path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def remember(_connection: object, record: Any) -> None:
+        record.info["file"] = identity()
+
+    def compare(_connection: object, record: Any, _proxy: object) -> None:
+        if record.info["file"] != identity():
+            raise DisconnectionError
+
+    event.listen(engine, "connect", remember)
+    event.listen(engine, "checkout", compare)
+
+
+def _open_postgres(url: URL, wait: float, pool_size: int | None) -> Engine:
+    try:
+        import psycopg  # noqa: F401  (only to say what is missing)
+    except ImportError as error:
+        raise errors.DatabaseUnavailable(
+            "PostgreSQL needs the psycopg driver", hint="pip install 'studentcli[postgres]'"
+        ) from error
+    return create_engine(
+        url,
+        **_pool(wait, pool_size),
+        # A kept connection is tried before it is used: the server may have been restarted.
+        pool_pre_ping=pool_size is not None,
+        connect_args={
+            "prepare_threshold": None,  # a transaction pooler may stand between
+            "application_name": f"studentcli:{os.getpid()}",
+            "connect_timeout": 10,
+        },
+    )
+
+
+def _begin_sqlite(connection: Connection, wait: float) -> None:
+    # The driver's own BEGIN is deferred: check-then-insert under it oversells every time.
+    run = connection.exec_driver_sql
+    if connection.get_execution_options().get("studentcli_writes", False):
+        run("PRAGMA busy_timeout = 0")
+        until_free(lambda: run("BEGIN IMMEDIATE"), wait)
+    else:
+        run("BEGIN")
+    run(f"PRAGMA busy_timeout = {round(wait * 1000)}")
+
+
+def until_free(attempt: Callable[[], object], wait: float) -> None:
+    """Repeat what finds a SQLite file locked, for `wait` seconds at most.
+
+    SQLite's own waiting lets no Ctrl-C through, and does not wait at all for some locks.
+    """
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            attempt()
+        except (DBAPIError, sqlite3.Error) as error:
+            code = getattr(getattr(error, "orig", error), "sqlite_errorcode", 0) & 0xFF
+            if code != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  (jitter)
+        else:
+            return
