@@ -161,7 +161,7 @@ class EnrolledCourse:
 
 
 def retrieve_courses_for_student(
-    session: Session, student_id: int, *, term: str | None = None
+    session: Session, student_id: int, *, term: str | None = None, course_id: int | None = None
 ) -> list[EnrolledCourse]:
     """List the courses of a student, in every state, by term, code and section.
 
@@ -169,6 +169,7 @@ def retrieve_courses_for_student(
         session: any.
         student_id: the student's database id.
         term: only this term's code.
+        course_id: only this course.
 
     Returns:
         One row per course; `position` (1 = next) only for the waitlisted. Empty for a student
@@ -202,6 +203,8 @@ def retrieve_courses_for_student(
     )
     if term is not None:
         query = query.where(Term.code == term)
+    if course_id is not None:
+        query = query.where(Course.id == course_id)
     courses = [EnrolledCourse(*row) for row in session.execute(query)]
     return [
         course if course.status == "waitlisted" else replace(course, position=None)
