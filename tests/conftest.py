@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from studentcli import schema
 from studentcli.database import Database, normalize_url
+from tests.door import Door
 from tests.postgres import CannotRun, running_server
 from tests.world import World
 
@@ -144,3 +145,11 @@ def run(tmp_path: Path) -> Run:
         )
 
     return call
+
+
+@pytest.fixture
+def door(world: World) -> Iterator[Door]:
+    """Give the HTTP door of a world on each engine."""
+    door = Door(world)
+    yield door
+    door.close()

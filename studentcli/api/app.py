@@ -6,8 +6,9 @@ from fastapi import FastAPI
 
 from studentcli import __version__
 from studentcli.api.limits import BodyLimit
-from studentcli.api.problems import add_problem_handlers, problem_schemas
+from studentcli.api.problems import Problem, add_problem_handlers
 from studentcli.api.routes import router
+from studentcli.api.schemas import EnrollRequest
 from studentcli.database import Database
 
 DESCRIPTION: Final = """\
@@ -22,14 +23,20 @@ There is no authentication: whoever reaches this port can enroll and drop.
 
 
 class Api(FastAPI):
-    """FastAPI, with the schemas of the problem documents in its OpenAPI document."""
+    """FastAPI, with an OpenAPI document that also has the models below."""
 
     def openapi(self) -> dict[str, Any]:
         """Give the OpenAPI document, made at the first call."""
         is_new = self.openapi_schema is None
         document = super().openapi()
         if is_new:
-            document["components"]["schemas"].update(problem_schemas())
+            schemas = document["components"]["schemas"]
+            # Problem, because FastAPI knows no other media type for the model of an answer;
+            # EnrollRequest, because it writes a body's bounds as floats, and 2^63-1 is none.
+            for model in (Problem, EnrollRequest):
+                schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+                schemas.update(schema.pop("$defs", {}))
+                schemas[model.__name__] = schema
         return document
 
 

@@ -73,7 +73,7 @@ HTTP_PROBLEMS: Final[Mapping[int, tuple[str, str, str, str | None]]] = {
 HINTS: Final[Mapping[str, str]] = {
     "unknown-student": "GET /students?student_number=S1042 finds the id of a student",
     "unknown-course": "GET /courses?ref=2026FA/CS101-001 finds the id of a course",
-    "unknown-term": "name the term in front of the course, as in 2026FA/CS101-001",
+    "unknown-term": "write the term as it is listed, in front of the course or as term=",
     "busy": "send the request again after the seconds in Retry-After",
 }
 """What to do over HTTP where the command line's own default hint names a command or option."""
@@ -84,7 +84,7 @@ MALFORMED: Final[Mapping[str, str]] = {
     "extra_forbidden": "is not expected here",
     "int_type": "is no integer",
     "greater_than_equal": _RANGE,
-    "less_than": _RANGE,
+    "less_than_equal": _RANGE,
     "string_too_short": "is empty",
     "string_too_long": "is longer than 64 characters",
     "string_unicode": "is no UTF-8",
@@ -143,13 +143,6 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
         }
     }
     return responses
-
-
-def problem_schemas() -> dict[str, Any]:
-    """Give the JSON schemas of a problem document and its parts."""
-    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    parts: dict[str, Any] = schema.pop("$defs")
-    return {"Problem": schema, **parts}
 
 
 def _respond(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:

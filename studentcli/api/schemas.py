@@ -2,52 +2,74 @@
 
 import re
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import Path, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
-TEXT = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
+MAX_ID: Final = 2**63 - 1
+TEXT: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
 """No control characters. What else no name can hold names nobody, and is not found."""
 
 
-def _digits(value: Any) -> Any:
-    # pydantic would also read +1, " 1", 1_000 and Arabic digits. With zeros in front it is more
-    # likely a student number than an id, and would mean another student.
-    if isinstance(value, str) and not _ID.fullmatch(value):
+def _decimals_up_to(limit: int) -> str:
+    """Write the pattern of the decimal numbers from 1 to a limit of more than one digit."""
+    digits = str(limit)
+    size = len(digits)
+    below = [
+        f"{digits[:at]}[{0 if at else 1}-{int(digit) - 1}][0-9]{{{size - at - 1}}}"
+        for at, digit in enumerate(digits)
+        if int(digit) > (0 if at else 1)
+    ]
+    return f"^({'|'.join([f'[1-9][0-9]{{0,{size - 2}}}', *below, digits])})$"
+
+
+ID_TEXT: Final = _decimals_up_to(MAX_ID)
+_ID: Final = re.compile(ID_TEXT.rstrip("$"), re.ASCII)
+
+
+def _id(value: Any) -> Any:
+    # pydantic would also read +1, " 1", 1_000, 1.0 and Arabic digits. With zeros in front it is
+    # more likely a student number than an id, and would mean another student.
+    if not _ID.fullmatch(value):
         raise PydanticCustomError(
-            "malformed_id", "is no id: expected digits without a zero in front, such as 12"
+            "malformed_id", f"is no id: expected digits, 1 to {MAX_ID}, without a zero in front"
         )
+    return int(value)
+
+
+def _whole(value: Any) -> Any:
+    # To JSON, and to OpenAPI's "integer", 12.0 is the number 12. Beyond 2^53 a float may already
+    # be another id than the one that was sent.
+    if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
+        return int(value)
     return value
 
 
-# 2^63 and not 2^63-1 as the bound: OpenAPI's numbers are floats, and this one is exact.
-Id = Annotated[int, Field(ge=1, lt=2**63), BeforeValidator(_digits)]
+Id = Annotated[
+    int,
+    BeforeValidator(_id),
+    # As text, because OpenAPI's "integer" would let 1.0 through.
+    WithJsonSchema({"type": "string", "pattern": ID_TEXT, "examples": ["12"]}),
+]
 StudentId = Annotated[Id, Path(description="The student's database id.")]
 CourseId = Annotated[Id, Path(description="The course's database id.")]
+
+Word = Annotated[str, Field(min_length=1, max_length=64, pattern=TEXT)]
 TermCode = Annotated[
-    str | SkipJsonSchema[None],  # left out is none, but nobody can send null
-    Query(min_length=1, max_length=64, pattern=TEXT, description="Only this term, such as 2026FA."),
+    Word | None,
+    WithJsonSchema(TypeAdapter(Word).json_schema()),  # it can be left out, but nobody sends null
+    Query(description="Only this term.", examples=["2026FA"]),
 ]
 StudentNumber = Annotated[
-    str,
-    Query(
-        min_length=1,
-        max_length=64,
-        pattern=TEXT,
-        description="The student number, such as S1042 or 00731.",
-    ),
+    Word, Query(description="The student number; zeros in front count.", examples=["S1042"])
 ]
 CourseRef = Annotated[
-    str,
+    Word,
     Query(
-        min_length=1,
-        max_length=64,
-        pattern=TEXT,
-        description="The course: 2026FA/CS101-002, CS101-002 or CS101.",
+        description="The course: TERM/CODE-SECTION, or less where that is clear: CS101.",
+        examples=["2026FA/CS101-001"],
     ),
 ]
 
@@ -63,12 +85,8 @@ class Model(BaseModel):
 class EnrollRequest(Model):
     """What to enroll the student in."""
 
-    course_id: int = Field(
-        strict=True,
-        ge=1,
-        lt=2**63,
-        description="The course's database id: a JSON integer, neither text nor 12.0.",
-        examples=[12],
+    course_id: Annotated[int, Field(strict=True, ge=1, le=MAX_ID), BeforeValidator(_whole)] = Field(
+        description="The course's database id: a JSON integer, not text.", examples=[12]
     )
 
 
