@@ -1,5 +1,6 @@
 """A server's connections: kept, and never trusted longer than they are good for."""
 
+import functools
 import shutil
 import threading
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from studentcli import errors
 from studentcli.database import Database
@@ -37,11 +39,8 @@ def test_a_kept_connection_carries_nothing_from_one_scope_to_the_next(world: Wor
         assert settings == [("on", "0"), ("off", "30s"), ("on", "0")]
     for name in ("x", "y"):
         database.read(lambda session: session.execute(text("SELECT 1")).scalar())
-        database.write(
-            lambda session, name=name: session.execute(
-                text("UPDATE terms SET name = :name WHERE code = 'ALL'"), {"name": name}
-            )
-        )
+        rename = text(f"UPDATE terms SET name = '{name}' WHERE code = 'ALL'")
+        database.write(functools.partial(Session.execute, statement=rename))
         found = world.database.read(
             lambda session: session.execute(text("SELECT name FROM terms")).scalar()
         )
@@ -49,9 +48,9 @@ def test_a_kept_connection_carries_nothing_from_one_scope_to_the_next(world: Wor
     database.dispose()
 
 
-def _scope_of(session: Any) -> tuple[str, str]:
+def _scope_of(session: Session) -> tuple[Any, ...]:
     names = ("transaction_read_only", "lock_timeout")
-    return tuple(session.execute(text(f"SHOW {name}")).scalar() for name in names)  # type: ignore[return-value]
+    return tuple(session.execute(text(f"SHOW {name}")).scalar() for name in names)
 
 
 def test_connections_are_used_by_any_thread(world: World) -> None:
