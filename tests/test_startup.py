@@ -9,7 +9,7 @@ import pytest
 
 from tests.world import World
 
-HEAVY = ("sqlalchemy", "alembic", "fastapi", "psycopg", "pydantic", "rich")
+HEAVY = ("sqlalchemy", "alembic", "fastapi", "starlette", "uvicorn", "psycopg", "pydantic", "rich")
 PROBE = """
 import sys
 sys.argv = ["studentcli", *sys.argv[1:]]
@@ -37,7 +37,14 @@ def loaded(*arguments: str, database: str | None = None, **environment: str) -> 
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--help",), ("--version",), ("enroll", "--help"), ("course", "add", "--help"), ()],
+    [
+        ("--help",),
+        ("--version",),
+        ("enroll", "--help"),
+        ("course", "add", "--help"),
+        ("serve", "--help"),
+        (),
+    ],
 )
 def test_help_and_version_load_no_heavy_module(arguments: tuple[str, ...]) -> None:
     assert loaded(*arguments) == set()
