@@ -20,6 +20,8 @@ from studentcli import errors
 from studentcli.requests import Decision, Outcome, Request
 
 LOGGER: Final = logging.getLogger("studentcli.audit")
+LOGGER.propagate = False
+LOGGER.setLevel(logging.CRITICAL + 1)  # nobody reads it until `open_log` is called
 LEVELS: Final = ("debug", "info", "warning", "error")
 
 REQUESTED: Final = "enrollment_requested"
@@ -73,7 +75,6 @@ def open_log(target: str, level: str) -> None:
     close_log()
     LOGGER.addHandler(handler)
     LOGGER.setLevel(level.upper())
-    LOGGER.propagate = False
 
 
 def close_log() -> None:
@@ -81,6 +82,7 @@ def close_log() -> None:
     for handler in list(LOGGER.handlers):
         LOGGER.removeHandler(handler)
         handler.close()
+    LOGGER.setLevel(logging.CRITICAL + 1)
 
 
 def _tell_failure(record: logging.LogRecord) -> None:
@@ -92,7 +94,7 @@ def _tell_failure(record: logging.LogRecord) -> None:
 
 def is_on() -> bool:
     """Tell whether anybody reads the lines that tell how a request went."""
-    return LOGGER.isEnabledFor(logging.WARNING) and bool(LOGGER.handlers)
+    return LOGGER.isEnabledFor(logging.WARNING)
 
 
 class Trail:

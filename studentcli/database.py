@@ -300,7 +300,7 @@ def is_missing_table(error: DBAPIError) -> bool:
     if sqlstate(error) is not None:
         return sqlstate(error) == "42P01"
     # SQLite has one code for whatever is wrong with a statement, and ours names one table.
-    return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+    return bool(getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR)
 
 
 def sqlstate(error: DBAPIError) -> str | None:

@@ -154,6 +154,7 @@ class NotEnrolled(Refused):
     """The student is not enrolled in the course."""
 
     code = "not-enrolled"
+    http_status = 404
 
 
 class NotApplied(Refused):

@@ -15,6 +15,7 @@ from studentcli import schema
 from studentcli.cli import boundary
 from studentcli.cli.app import build_app
 from studentcli.database import Database, normalize_url
+from tests.door import Door
 from tests.postgres import CannotRun, running_server
 from tests.world import World
 
@@ -147,6 +148,14 @@ def run(tmp_path: Path) -> Run:
         )
 
     return call
+
+
+@pytest.fixture
+def door(world: World) -> Iterator[Door]:
+    """Give the HTTP door of a world on each engine."""
+    door = Door(world)
+    yield door
+    door.close()
 
 
 @pytest.fixture

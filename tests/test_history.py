@@ -8,8 +8,8 @@ import pytest
 
 from studentcli.requests import Policy
 from studentcli.services.cancelling import cancel_course
-from studentcli.services.catalog import renumber_student
 from studentcli.services.history import list_events
+from studentcli.services.renumbering import renumber_student
 from tests.conftest import Run
 from tests.world import World
 

@@ -12,12 +12,15 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_migrations" not in 
 
 FORBIDDEN = {
     # who → must not import (at any depth of the name)
-    "cli": ("sqlalchemy", "alembic", "fastapi", "studentcli.models"),
-    "formats": ("sqlalchemy", "alembic", "typer", "rich", "fastapi", "studentcli.services",
+    "cli": ("sqlalchemy", "alembic", "studentcli.models"),
+    "api": ("sqlalchemy", "alembic", "typer", "rich", "studentcli.models", "studentcli.cli",
+            "studentcli.formats", "studentcli.render", "studentcli.rules", "studentcli.facts",
+            "studentcli.settings"),
+    "formats": ("sqlalchemy", "alembic", "typer", "rich", "studentcli.services",
                 "studentcli.cli", "studentcli.database"),
-    "services": ("alembic", "typer", "rich", "fastapi", "studentcli.cli", "studentcli.formats",
-                 "studentcli.render", "studentcli.settings"),
-    "rules": ("sqlalchemy", "alembic", "typer", "rich", "fastapi", "datetime.datetime",
+    "services": ("alembic", "typer", "rich", "studentcli.cli", "studentcli.formats",
+                 "studentcli.render", "studentcli.settings", "studentcli.api"),
+    "rules": ("sqlalchemy", "alembic", "typer", "rich", "datetime.datetime",
                  "studentcli.services", "studentcli.database", "studentcli.cli"),
     "facts.py": ("sqlalchemy", "typer", "rich", "studentcli.services", "studentcli.database"),
     "requests.py": ("sqlalchemy", "typer", "rich", "studentcli.services", "studentcli.models"),
@@ -28,6 +31,8 @@ FORBIDDEN = {
     "render": ("sqlalchemy", "typer", "studentcli.services", "studentcli.cli",
                   "studentcli.database"),
     "database.py": ("alembic", "typer", "rich", "studentcli.cli", "studentcli.services"),
+    "engines.py": ("alembic", "typer", "rich", "studentcli.cli", "studentcli.services",
+                   "studentcli.models", "studentcli.database"),
     "settings.py": ("sqlalchemy", "typer", "rich", "studentcli.services", "studentcli.cli"),
 }  # fmt: skip
 
@@ -59,6 +64,13 @@ def test_only_the_schema_package_imports_alembic() -> None:
     users = {p for p in MODULES if any(n.split(".")[0] == "alembic" for n in imports_of(p))}
     assert users
     assert {path.relative_to(PACKAGE).parts[0] for path in users} == {"schema"}
+
+
+@pytest.mark.parametrize("library", ["fastapi", "starlette", "pydantic", "uvicorn"])
+def test_only_the_api_package_imports_the_libraries_of_its_extra(library: str) -> None:
+    users = {p for p in MODULES if any(n.split(".")[0] == library for n in imports_of(p))}
+    assert users
+    assert {path.relative_to(PACKAGE).parts[0] for path in users} == {"api"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -9,7 +9,7 @@ import pytest
 
 from tests.world import World
 
-HEAVY = ("sqlalchemy", "alembic", "fastapi", "psycopg", "pydantic", "rich")
+HEAVY = ("sqlalchemy", "alembic", "fastapi", "starlette", "uvicorn", "psycopg", "pydantic", "rich")
 PROBE = """
 import sys
 sys.argv = ["studentcli", *sys.argv[1:]]
@@ -49,6 +49,7 @@ def loaded(*arguments: str, database: str | None = None, **environment: str) -> 
         ("help", "environment"),
         ("help", "cron"),
         ("help", "course", "add"),
+        ("serve", "--help"),
     ],
 )
 def test_help_and_version_load_no_heavy_module(arguments: tuple[str, ...]) -> None:

@@ -28,6 +28,7 @@ FILES: Final = {
     "files": ("import", "export"),
     "history": ("history",),
     "db": ("db",),
+    "serve": ("serve",),
     "help": ("help",),
 }
 """Which file of this package holds which commands; a test holds it equal to what they declare."""

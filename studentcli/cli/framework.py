@@ -67,7 +67,7 @@ DryRunOption = Annotated[
     bool, typer.Option("--dry-run", "-n", help="Say what would happen; change nothing.")
 ]
 
-PANELS = ("Enrollment", "Look up", "Catalogue", "Files", "Database", "Help")
+PANELS = ("Enrollment", "Look up", "Catalogue", "Files", "Database", "Service", "Help")
 """The headings of the commands, in the order in which a registrar meets them."""
 
 COMMON: dict[str, tuple[Any, Any]] = {

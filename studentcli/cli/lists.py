@@ -59,18 +59,12 @@ def _status(row: dict[str, Any], fmt: str) -> str:
 
 
 def _courses_of_student(cli: Cli, number: str) -> None:
-    from studentcli import services, values
-    from studentcli.services import views
+    from studentcli import values
+    from studentcli.services.standing import courses_of_student
 
-    def unit(session: Any) -> Any:
-        views.require_term(session, cli.term)
-        student = views.show_student(session, values.identifier(number))
-        term = cli.term
-        return student, services.retrieve_courses_for_student(
-            session, student["student_id"], term=term
-        )
-
-    student, courses = cli.database.read(unit)
+    student, courses = cli.database.read(
+        lambda session: courses_of_student(session, values.identifier(number), term=cli.term)
+    )
     rows = [
         {
             "course": course.ref,

@@ -1,5 +1,6 @@
 """Enrolling, dropping, withdrawing, completing: the one `submit` under every door."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
@@ -59,6 +60,7 @@ def carry_out(
     policy: Policy | None = None,
     term: str | None = None,
     dry_run: bool = False,
+    also: Callable[[Session, Decision], None] | None = None,
 ) -> Decision:
     """Submit a request in a transaction of its own, and leave its trail in the audit log.
 
@@ -69,6 +71,7 @@ def carry_out(
         policy: how to judge; the default when left out.
         term: the term code that course words mean when they name none.
         dry_run: forecast it: nothing is written, neither to the database nor to the log.
+        also: looks at what came of it in the same transaction; called anew when that is.
 
     Returns:
         As `submit`.
@@ -78,7 +81,10 @@ def carry_out(
     """
 
     def unit(session: Session) -> Decision:
-        return submit(session, request, act, policy=policy, term=term)
+        decision = submit(session, request, act, policy=policy, term=term)
+        if also is not None:
+            also(session, decision)
+        return decision
 
     if dry_run:
         return database.write(unit, dry_run=True)
@@ -207,7 +213,7 @@ class EnrolledCourse:
 
 
 def retrieve_courses_for_student(
-    session: Session, student_id: int, *, term: str | None = None
+    session: Session, student_id: int, *, term: str | None = None, course_id: int | None = None
 ) -> list[EnrolledCourse]:
     """List the courses of a student, in every state, by term, code and section.
 
@@ -215,6 +221,7 @@ def retrieve_courses_for_student(
         session: any.
         student_id: the student's database id.
         term: only this term's code.
+        course_id: only this course.
 
     Returns:
         One row per course; `position` (1 = next) only for the waitlisted. Empty for a student
@@ -248,6 +255,8 @@ def retrieve_courses_for_student(
     )
     if term is not None:
         query = query.where(Term.code == term)
+    if course_id is not None:
+        query = query.where(Course.id == course_id)
     courses = [EnrolledCourse(*row) for row in session.execute(query)]
     return [
         course if course.status == "waitlisted" else replace(course, position=None)

@@ -205,16 +205,20 @@ def load_courses(session: Session, terms: list[TermFact], condition: Any) -> lis
     ]
 
 
-def find_course(session: Session, word: str, policy: Policy, term: str | None) -> CourseFact:
-    """Find the one course that a word means, for reading commands.
+def find_course(session: Session, word: str | int, policy: Policy, term: str | None) -> CourseFact:
+    """Find the one course that a word means, or that has a database id, for reading commands.
 
     Raises:
         errors.UnknownCourse: with near names.
         errors.AmbiguousCourse: with the courses it could be.
         errors.UnknownTerm: when no term is meant.
     """
-    asked = CourseWord(word)
     terms = load_terms(session)
+    if isinstance(word, int):
+        for course in load_courses(session, terms, Course.id == word):
+            return course
+        raise Refusal("unknown-course", f"there is no course {word}").error()
+    asked = CourseWord(word)
     condition = listed_in(Course.code, possible_codes([asked]), is_sqlite=is_sqlite(session))
     index = CourseIndex(terms, load_courses(session, terms, condition), policy, term)
     readings = index.readings(asked)
@@ -228,18 +232,21 @@ def find_course(session: Session, word: str, policy: Policy, term: str | None) -
     return found
 
 
-def find_student(session: Session, number: str) -> StudentFact:
-    """Find a student by number.
+def find_student(session: Session, student: str | int) -> StudentFact:
+    """Find a student by number, or by database id.
 
     Raises:
         errors.UnknownStudent: with near numbers.
     """
+    key = Student.id if isinstance(student, int) else Student.student_number
     columns = select(Student.id, Student.student_number, Student.status)
-    row = session.execute(columns.where(Student.student_number == number)).first()
-    if row is None:
-        unknown = Refusal("unknown-student", f"there is no student {number}")
-        raise suggest_student(session, unknown, number).error()
-    return StudentFact(*row)
+    row = session.execute(columns.where(key == student)).first()
+    if row is not None:
+        return StudentFact(*row)
+    unknown = Refusal("unknown-student", f"there is no student {student}")
+    if isinstance(student, str):
+        unknown = suggest_student(session, unknown, student)
+    raise unknown.error()
 
 
 # ── near names ───────────────────────────────────────────────────────────────────────────

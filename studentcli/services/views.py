@@ -114,8 +114,10 @@ def _course_query(counts: Any) -> Any:
     )
 
 
-def show_course(session: Session, word: str, policy: Policy, *, term: str | None = None) -> Row:
-    """Show the one course that a word means, with its seats.
+def show_course(
+    session: Session, word: str | int, policy: Policy, *, term: str | None = None
+) -> Row:
+    """Show the one course that a word means, or that has a database id, with its seats.
 
     Raises:
         errors.UnknownCourse, errors.AmbiguousCourse, errors.UnknownTerm: as `find_course`.
@@ -125,13 +127,18 @@ def show_course(session: Session, word: str, policy: Policy, *, term: str | None
 
 
 def list_roster(
-    session: Session, word: str, policy: Policy, *, term: str | None = None, everybody: bool = False
+    session: Session,
+    word: str | int,
+    policy: Policy,
+    *,
+    term: str | None = None,
+    everybody: bool = False,
 ) -> tuple[Row, list[Row]]:
     """List the students of a course: those with a seat by name, then the queue by place.
 
     Args:
         session: any.
-        word: the course.
+        word: the course, or its database id.
         policy: for today's date.
         term: the term that the word means when it names none.
         everybody: also those who have dropped or withdrawn.
@@ -156,6 +163,7 @@ def _roster_query(course_id: int, shown: list[str]) -> Any:
     order = case({status: at for at, status in enumerate(shown)}, value=StudentCourses.status)
     return (
         select(
+            Student.id.label("student_id"),
             Student.student_number.label("student"),
             Student.given_name,
             Student.family_name,
@@ -210,14 +218,14 @@ def _student_query() -> Any:
     )
 
 
-def show_student(session: Session, number: str) -> Row:
-    """Show a student.
+def show_student(session: Session, student: str | int) -> Row:
+    """Show the student of a number, or of a database id.
 
     Raises:
         errors.UnknownStudent: with near numbers.
     """
-    student = find_student(session, number)
-    return _rows(session, _student_query().where(Student.id == student.student_id))[0]
+    found = find_student(session, student)
+    return _rows(session, _student_query().where(Student.id == found.student_id))[0]
 
 
 def list_live(session: Session, student_ids: Iterable[int]) -> list[tuple[str, list[str]]]:
