@@ -79,6 +79,10 @@ def test_the_history_of_a_student_has_the_edits_of_the_record_and_its_numbers(
 def test_the_history_of_a_course_has_its_own_edits(desk: World) -> None:
     desk.course("CS101", term="2026FA", title="Computing")
     rows = events(desk, course="2026FA/CS101")
+    assert [rows[0]["changes"], rows[-1]["changes"]] == [
+        "title: CS101, credits: 0.00, capacity: 1, waitlist: 5, status: open",
+        "title: CS101 → Computing",
+    ]
     assert [row["action"] for row in rows] == ["created", "enroll", "enroll", "enroll", "changed"]
     assert {row["course"] for row in rows} == {COURSE}
 

@@ -86,7 +86,7 @@ def list_events(
         found += _rows(session, query.order_by(kind.id.desc()).limit(limit))[::-1]
     found.sort(key=lambda row: row["operation"])  # stable: the catalogue stays in front
     for row in found:
-        row["changes"] = _changes(row["changes"])
+        row["changes"] = _changes(row["action"], row["changes"])
     return found[-limit:]
 
 
@@ -150,14 +150,13 @@ def _catalog_query(wanted: _Filter) -> Any:
     return query
 
 
-def _changes(changes: dict[str, list[Any]] | None) -> str | None:
-    """Write what a record went through in one cell."""
+def _changes(action: str, changes: dict[str, list[Any]] | None) -> str | None:
+    """Write what a record went through in one cell; a new one has no values from before."""
     if changes is None:
         return None
-    return ", ".join(
-        f"{name}: {'–' if old is None else old} → {'–' if new is None else new}"
-        for name, (old, new) in changes.items()
-    )
+    if action == "created":
+        return ", ".join(f"{name}: {new}" for name, (_, new) in changes.items() if new)
+    return ", ".join(f"{name}: {old or '–'} → {new or '–'}" for name, (old, new) in changes.items())
 
 
 def _require_operation(session: Session, operation: int) -> None:
