@@ -79,7 +79,7 @@ def add_to(app: typer.Typer) -> None:
             ),
         ] = 8000,
     ) -> None:
-        """Answer HTTP requests until Ctrl-C: the same services, the same rules.
+        """Answer HTTP requests until Ctrl-C stops it.
 
         Example: studentcli serve --port 8000
         """
