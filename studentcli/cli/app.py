@@ -24,6 +24,7 @@ FILES: Final = {
     "files": ("import", "export"),
     "history": ("history",),
     "db": ("db",),
+    "demo": ("demo",),
 }
 """Which file of this package holds which commands; a test holds it equal to what they declare."""
 
