@@ -33,7 +33,7 @@ def add_to(app: typer.Typer) -> None:
         cli: Cli,
         folder: Annotated[
             str,
-            typer.Argument(metavar="[FOLDER]", help="Made here; a demo's own is started afresh."),
+            typer.Argument(metavar="FOLDER", help="Made here; a demo's own is started afresh."),
         ] = "studentcli-demo",
     ) -> None:
         """Show the main job on a small sample university.
@@ -79,7 +79,8 @@ class _Show:
         self.cli = cli
         self.place = place
         wanted = {"database": place.database, "term": TERM}
-        wanted |= {name: str(cli.options[name]) for name in ("actor", "wait") if cli.options[name]}
+        given = {name: cli.options[name] for name in ("actor", "wait")}
+        wanted |= {name: str(value) for name, value in given.items() if value is not None}
         self.variables = {ENVIRONMENT[name]: text for name, text in wanted.items()}
         # At a terminal a table comes by itself, and the command stays short.
         self.fmt = cli.explicit_format or (None if sys.stdout.isatty() else "table")

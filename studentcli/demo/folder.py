@@ -32,8 +32,8 @@ class DemoFolder:
                 f"{name!r} holds what cannot be typed again", hint="studentcli demo FOLDER"
             )
         self.path = Path(name)
-        # In front of a file's name, - would begin an option and ~ would mean a home folder.
-        self.name = f"./{self.path}" if name.startswith(("-", "~")) else str(self.path)
+        # As the beginning of a file's name, - would be an option and ~ somebody's home.
+        self.name = str(self.path.absolute() if name.startswith(("-", "~")) else self.path)
 
     @property
     def database(self) -> str:
@@ -92,7 +92,7 @@ class DemoFolder:
     def how_to_remove(self) -> list[str]:
         """Give the command that removes what the demo made, and nothing else."""
         own = (DATABASE, *SAMPLES)
-        others = set(os.listdir(self.path)) - {*own, *SQLITE_COMPANIONS}
+        others = {path.name for path in self.path.iterdir()} - {*own, *SQLITE_COMPANIONS}
         if others or self.path.resolve() == Path.cwd():
             return ["rm", *(f"{self.name}/{name}" for name in own)]
         return ["rm", "-r", self.name]

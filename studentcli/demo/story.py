@@ -1,8 +1,8 @@
 """What the demo shows, step by step.
 
 The terms have no enroll window and no deadlines: the story must come out the same on any day.
-Every command can be typed again after the end and gives the same exit code: nobody joins the
-queue after the refusal, and nobody leaves it.
+Every command can be typed again after the end and gives the same exit code: whoever drops a course
+finds a place in its queue when the file is imported again, and the queue of the refusal stays full.
 """
 
 from dataclasses import dataclass
@@ -53,8 +53,8 @@ STORY: Final = (
         "import {folder}/enrollments.csv",
         shows=False,
     ),
-    Step("The courses of the term: PSY110-001 is full, and three wait for it.", "courses"),
-    Step("One drops it: the first in the queue gets the seat.", "drop S1019 PSY110-001"),
+    Step("The courses of the term. Two are full, and students wait for them.", "courses"),
+    Step("A drop: the first in the queue gets the seat.", "drop S1032 ART130"),
     Step("Ada King takes two courses; for the full one she joins the queue.",
          "enroll S1042 MATH210 PSY110-001"),
     Step("Doing it again does no harm.", "enroll S1042 MATH210"),
