@@ -20,6 +20,8 @@ FORBIDDEN = {
                 "studentcli.cli", "studentcli.database"),
     "services": ("alembic", "typer", "rich", "studentcli.cli", "studentcli.formats",
                  "studentcli.render", "studentcli.settings", "studentcli.api"),
+    "demo": ("sqlalchemy", "alembic", "typer", "rich", "studentcli.services", "studentcli.models",
+             "studentcli.database", "studentcli.schema", "studentcli.cli"),  # no second door
     "rules": ("sqlalchemy", "alembic", "typer", "rich", "datetime.datetime",
                  "studentcli.services", "studentcli.database", "studentcli.cli"),
     "facts.py": ("sqlalchemy", "typer", "rich", "studentcli.services", "studentcli.database"),

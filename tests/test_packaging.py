@@ -144,7 +144,7 @@ def place(request: pytest.FixtureRequest, checkout: Path, tmp_path: Path) -> tup
     return install(editable, folder), checkout / "migrations"
 
 
-def test_db_init_works_from_each_way_to_install_it(
+def test_db_init_and_the_demo_work_from_each_way_to_install_it(
     place: tuple[Path, Path], tmp_path: Path
 ) -> None:
     folder, migrations = place
@@ -157,3 +157,5 @@ def test_db_init_works_from_each_way_to_install_it(
     assert done.returncode == 0, done.stderr
     assert f"is ready (schema {REVISION})" in done.stderr
     assert World(str(path)).count("terms") == 1
+    shown = python("-P", "-S", "-c", code, folder, LIBRARIES, "-q", "demo", tmp_path / "demo")
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "", "")

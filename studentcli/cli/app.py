@@ -29,6 +29,7 @@ FILES: Final = {
     "history": ("history",),
     "db": ("db",),
     "serve": ("serve",),
+    "demo": ("demo",),
     "help": ("help",),
 }
 """Which file of this package holds which commands; a test holds it equal to what they declare."""
