@@ -4,10 +4,11 @@
 a unit of work is a function of a session that never commits.
 """
 
+import json
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -317,16 +318,28 @@ def listed_in(column: Any, values: Any, *, is_sqlite: bool) -> Any:
         values: the values; an empty list matches nothing.
         is_sqlite: which engine the statement is for.
     """
-    from sqlalchemy import bindparam, func, literal_column, select
+    value = list_parameter(values, is_sqlite=is_sqlite)
+    return _listed(column, {"key": None, "value": value, "unique": True}, is_sqlite=is_sqlite)
 
-    listed = list(values)
+
+def listed(column: Any, name: str, *, is_sqlite: bool) -> Any:
+    """Compare a column with a list that is given as the parameter `name` when the query runs."""
+    return _listed(column, {"key": name}, is_sqlite=is_sqlite)
+
+
+def list_parameter(values: Iterable[Any], *, is_sqlite: bool) -> Any:
+    """Give a list in the form in which the engine takes it as one parameter."""
+    # JSON's own escapes keep lone surrogates out: the command line refuses those before.
+    return json.dumps(list(values)) if is_sqlite else list(values)
+
+
+def _listed(column: Any, parameter: dict[str, Any], *, is_sqlite: bool) -> Any:
+    from sqlalchemy import Text, bindparam, func, literal_column, select
+
     if is_sqlite:
-        import json
-
-        # JSON's own escapes keep lone surrogates out: the command line refuses those before.
-        each = func.json_each(json.dumps(listed)).table_valued("value")
+        each = func.json_each(bindparam(**parameter, type_=Text)).table_valued("value")
         return column.in_(select(each.c.value))
     from sqlalchemy.dialects.postgresql import ARRAY
 
-    bound = bindparam(None, listed, type_=ARRAY(column.type), unique=True)
+    bound = bindparam(**parameter, type_=ARRAY(column.type))
     return column == func.any(bound, type_=literal_column("1").type)

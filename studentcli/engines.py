@@ -1,5 +1,6 @@
 """How connections are opened and kept: SQLite's own settings, the PostgreSQL driver, the pool."""
 
+import logging
 import os
 import random
 import sqlite3
@@ -97,6 +98,8 @@ def _open_postgres(url: URL, wait: float, pool_size: int | None) -> Engine:
         raise errors.DatabaseUnavailable(
             "PostgreSQL needs the psycopg driver", hint="pip install 'studentcli[postgres]'"
         ) from error
+    # What the driver warns about is told as an error, or is of no use at a desk.
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())
     engine = create_engine(
         url,
         **_pool(wait, pool_size),

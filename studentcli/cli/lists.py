@@ -52,6 +52,12 @@ ROSTER_DATA = (
 )  # fmt: skip
 
 
+def _shown(columns: tuple[Column, ...], rows: list[dict[str, Any]]) -> list[Column]:
+    """Leave the grades out as long as nobody has one: the table then fits into 80 columns."""
+    has_grades = any(row["grade"] for row in rows)
+    return [column for column in columns if has_grades or column.name != "grade"]
+
+
 def _status(row: dict[str, Any], fmt: str) -> str:
     """Say the place beside the status where people read it."""
     queued = fmt == "table" and row["position"]
@@ -84,7 +90,7 @@ def _courses_of_student(cli: Cli, number: str) -> None:
     inactive = "" if student["status"] == "active" else f" ({student['status']})"
     listing(
         rows,
-        STUDENT_COLUMNS if cli.fmt == "table" else STUDENT_DATA,
+        _shown(STUDENT_COLUMNS, rows) if cli.fmt == "table" else STUDENT_DATA,
         cli.fmt,
         title=f"{student['student']}  {name}{inactive}",
         footer=_credit_totals(courses),
@@ -176,7 +182,7 @@ def add_to(app: typer.Typer) -> None:
         waiting = f", {found['waiting']}/{found['waitlist']} waiting" if found["waitlist"] else ""
         listing(
             rows,
-            ROSTER_COLUMNS if cli.fmt == "table" else ROSTER_DATA,
+            _shown(ROSTER_COLUMNS, rows) if cli.fmt == "table" else ROSTER_DATA,
             cli.fmt,
             title=f"{found['ref']}  {found['title']}  ({found['status']})",
             footer=f"{seats} seats taken{waiting}",

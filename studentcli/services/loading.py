@@ -6,13 +6,14 @@ a million rows take the same path; only the sets differ.
 
 from collections.abc import Iterable
 from datetime import date
+from typing import Any
 
-from sqlalchemy import ColumnElement, func, null, or_, select, text, union_all
+from sqlalchemy import ColumnElement, Executable, select
 from sqlalchemy.orm import Session
 
-from studentcli.database import StartAgain, listed_in
+from studentcli.database import StartAgain, list_parameter, listed_in
 from studentcli.facts import CourseFact, EnrollmentFact, Facts, Key, StudentFact
-from studentcli.models import Course, EnrollmentEvent, Student, StudentCourses
+from studentcli.models import Course
 from studentcli.requests import (
     CourseWord,
     Decision,
@@ -22,6 +23,7 @@ from studentcli.requests import (
     Wanted,
 )
 from studentcli.rules import decide
+from studentcli.services import statements
 from studentcli.services.bulk import IndexPause
 from studentcli.services.resolve import (
     CourseIndex,
@@ -30,7 +32,6 @@ from studentcli.services.resolve import (
     load_terms,
     possible_codes,
 )
-from studentcli.vocabulary import SEATED_STATUSES
 
 
 class Deciding:
@@ -47,6 +48,7 @@ class Deciding:
         self.policy = policy
         self.facts = Facts()
         self.is_sqlite = is_sqlite(session)
+        self.locks = not session.info.get("forecast", False)
         self.terms = load_terms(session)
         self.index = CourseIndex(self.terms, [], policy, term)
         self.numbers: dict[str, StudentFact] = {}
@@ -62,7 +64,7 @@ class Deciding:
         course_ids = self._course_ids(wanted)
         self.lock_courses(course_ids)
         self.lock_students(wanted.students, wanted.student_ids)
-        can_change = not (self.is_sqlite or self.session.info.get("forecast"))
+        can_change = self.locks and not self.is_sqlite
         if can_change and not self._course_ids(wanted) <= course_ids:
             raise StartAgain
 
@@ -92,34 +94,27 @@ class Deciding:
         """Lock courses by id, then read their seats and queues in new statements."""
         if not course_ids:
             return
-        condition = self.listed(Course.id, sorted(course_ids))
-        courses = load_courses(self.session, self.terms, condition)
+        query = statements.courses(is_sqlite=self.is_sqlite, locks=self.locks)
+        courses = load_courses(
+            self.session, self.terms, query, {"courses": self._list(sorted(course_ids))}
+        )
         self.index = CourseIndex(self.terms, courses, self.policy, self.index.default_term)
         self.facts.courses = {course.course_id: course for course in courses}
         self._load_seats_and_queues()
 
-    def _load_seats_and_queues(self) -> None:
-        """Count the seats taken and read the queues, in one statement.
+    def _list(self, values: Iterable[object]) -> object:
+        return list_parameter(values, is_sqlite=self.is_sqlite)
 
-        The index on (course, status) bounds the rows by the capacities; the seats of a course
-        without one are not counted.
-        """
-        table, courses = StudentCourses, self.facts.courses
+    def _rows(self, query: Executable, parameters: dict[str, object]) -> Iterable[Any]:
+        return self.session.connection().execute(query, parameters)
+
+    def _load_seats_and_queues(self) -> None:
+        """Count the seats taken, where they are limited, and read the queues."""
+        courses = self.facts.courses
         limited = [course_id for course_id, c in courses.items() if c.capacity is not None]
-        queues = select(
-            table.course_id, null().label("taken"), table.student_id, table.enrolled_on,
-            table.status_since, table.queue_place,
-        )  # fmt: skip
-        queues = queues.where(
-            self.listed(table.course_id, list(courses)), table.status == "waitlisted"
-        )
-        seats = select(table.course_id, func.count(), *[null()] * 4).where(
-            self.listed(table.course_id, limited), table.status.in_(SEATED_STATUSES)
-        )
-        seats = seats.group_by(table.course_id)
-        both = union_all(queues, seats).subquery()
-        query = select(both).order_by(both.c.course_id, both.c.queue_place)
-        for course_id, taken, student_id, enrolled_on, since, place in self.session.execute(query):
+        query = statements.seats_and_queues(is_sqlite=self.is_sqlite)
+        lists = {"courses": self._list(courses), "limited": self._list(limited)}
+        for course_id, taken, student_id, enrolled_on, since, place in self._rows(query, lists):
             course = courses[course_id]
             if student_id is None:
                 course.taken = taken
@@ -133,21 +128,12 @@ class Deciding:
         ids = set(student_ids)
         for course in self.facts.courses.values():
             ids.update(course.queue)
-        conditions = []
-        if numbers := sorted(numbers):
-            conditions.append(self.listed(Student.student_number, numbers))
-        if ids:
-            conditions.append(self.listed(Student.id, sorted(ids)))
-        if not conditions:
+        wanted: dict[str, list[Any]] = {"numbers": sorted(numbers), "ids": sorted(ids)}
+        lists = {name: self._list(values) for name, values in wanted.items() if values}
+        if not lists:
             return
-        query = (
-            select(Student.id, Student.student_number, Student.status)
-            .where(or_(*conditions))
-            .order_by(Student.id)
-        )
-        if not self.session.info.get("forecast"):
-            query = query.with_for_update(key_share=True)
-        for row in self.session.execute(query):
+        query = statements.students(is_sqlite=self.is_sqlite, locks=self.locks, by=tuple(lists))
+        for row in self._rows(query, lists):
             student = StudentFact(*row)
             self.facts.students[student.student_id] = student
             self.numbers[student.number] = student
@@ -195,34 +181,14 @@ class Deciding:
             ]
         )
 
-    def _pairs(self, keys: list[Key]) -> tuple[str, dict[str, object]]:
-        """Give a table expression `p(student_id, course_id)` of the keys, and its parameters."""
-        if self.is_sqlite:
-            # An object whose names repeat: json_each walks it as it stands, one row a member.
-            members = ",".join(f'"{student}":{course}' for student, course in keys)
-            table = "(SELECT CAST(key AS INTEGER) AS student_id, value AS course_id"
-            return table + " FROM json_each(:pairs)) AS p", {"pairs": "{" + members + "}"}
-        students, courses = zip(*keys, strict=True)
-        arrays = "unnest(CAST(:students AS bigint[]), CAST(:courses AS bigint[]))"
-        parameters: dict[str, object] = {"students": list(students), "courses": list(courses)}
-        return f"{arrays} AS p(student_id, course_id)", parameters
-
     def _read_pairs(self, keys: list[Key]) -> list[Key]:
         """Look up enrollments, the waitlisted aside; gives the keys that have one."""
         if not keys:
             return []
-        pairs, parameters = self._pairs(keys)
-        query = text(
-            "SELECT sc.student_id, sc.course_id, sc.status, sc.enrolled_on, sc.status_since,"
-            f" sc.grade FROM {pairs} CROSS JOIN student_courses sc"
-            " WHERE sc.student_id = p.student_id AND sc.course_id = p.course_id"
-            " AND sc.status <> 'waitlisted'"
-        ).columns(
-            StudentCourses.student_id, StudentCourses.course_id, StudentCourses.status,
-            StudentCourses.enrolled_on, StudentCourses.status_since, StudentCourses.grade,
-        )  # fmt: skip
+        query = statements.enrollments(is_sqlite=self.is_sqlite)
+        parameters = statements.pair_parameters(keys, is_sqlite=self.is_sqlite)
         found = []
-        for row in self.session.execute(query, parameters):
+        for row in self._rows(query, parameters):
             student_id, course_id, status, enrolled_on, since, grade = row
             self.facts.courses[course_id].enrollments[student_id] = EnrollmentFact(
                 status, enrolled_on, since, changed_on=since, grade=grade
@@ -236,19 +202,10 @@ class Deciding:
             return
         if self.index_pause is not None:
             self.index_pause.end(of="enrollment_events")
-        pairs, parameters = self._pairs(sorted(keys))
-        query = text(
-            "SELECT e.student_id, e.course_id, e.action, e.effective_on, e.grade"
-            f" FROM {pairs} CROSS JOIN enrollment_events e"
-            " JOIN operations o ON o.id = e.operation_id"
-            " WHERE e.student_id = p.student_id AND e.course_id = p.course_id"
-            " AND e.code IS NULL AND e.action <> 'promote' AND o.undone_by IS NULL"
-        ).columns(
-            EnrollmentEvent.student_id, EnrollmentEvent.course_id, EnrollmentEvent.action,
-            EnrollmentEvent.effective_on, EnrollmentEvent.grade,
-        )  # fmt: skip
+        query = statements.recorded(is_sqlite=self.is_sqlite)
+        parameters = statements.pair_parameters(sorted(keys), is_sqlite=self.is_sqlite)
         latest: dict[Key, date] = {}
-        for student_id, course_id, action, on, grade in self.session.execute(query, parameters):
+        for student_id, course_id, action, on, grade in self._rows(query, parameters):
             key = (student_id, course_id)
             enrollment = self.facts.courses[course_id].enrollments.get(student_id)
             if enrollment is not None:

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final, cast
 from uuid import uuid4
 
-from sqlalchemy import insert, update
+from sqlalchemy import Table, insert, update
 from sqlalchemy.orm import Session
 
 from studentcli.models import Operation
@@ -48,6 +48,10 @@ class Act:
     request_key: str = field(default_factory=lambda: uuid4().hex)
 
 
+_OPERATIONS: Final = cast("Table", Operation.__table__)
+_NEW: Final = insert(_OPERATIONS).returning(_OPERATIONS.c.id)
+
+
 class Recorder:
     """Writes the operation of an act, once there is something to write; a forecast writes none."""
 
@@ -64,8 +68,8 @@ class Recorder:
         if self._operation_id is None:
             act = self.act
             self._totals = dict(totals or {})
-            self._operation_id = self.session.execute(
-                insert(Operation).returning(Operation.id),
+            found = self.session.connection().execute(
+                _NEW,
                 {
                     "kind": act.kind,
                     "channel": act.channel,
@@ -79,7 +83,8 @@ class Recorder:
                     "finished_at": datetime.now(UTC),
                     "totals": self._totals,
                 },
-            ).scalar_one()
+            )
+            self._operation_id = int(found.scalar_one())
         return self._operation_id
 
     def finish(self, totals: dict[str, Any], *, outcome: str = "done") -> int | None:

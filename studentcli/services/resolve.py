@@ -11,6 +11,7 @@ from studentcli.database import listed_in
 from studentcli.facts import CourseFact, StudentFact, TermFact
 from studentcli.models import Course, Student, Term
 from studentcli.requests import Change, CourseWord, Policy, Refusal
+from studentcli.services import statements
 
 LIVE = ("enrolled", "waitlisted")
 
@@ -22,11 +23,7 @@ def is_sqlite(session: Session) -> bool:
 
 def load_terms(session: Session) -> list[TermFact]:
     """Load every term, by code."""
-    columns = (
-        Term.id, Term.code, Term.time_zone, Term.starts_on, Term.ends_on,
-        Term.enroll_from, Term.enroll_until,
-    )  # fmt: skip
-    return [TermFact(*row) for row in session.execute(select(*columns).order_by(Term.code))]
+    return [TermFact(*row) for row in session.connection().execute(statements.terms())]
 
 
 def current_term(terms: Iterable[TermFact], policy: Policy) -> TermFact | Refusal:
@@ -188,19 +185,15 @@ def possible_codes(words: Iterable[CourseWord]) -> set[str]:
     return codes
 
 
-def load_courses(session: Session, terms: list[TermFact], condition: Any) -> list[CourseFact]:
-    """Load courses by id, without seats or queue."""
+def load_courses(
+    session: Session, terms: list[TermFact], query: Any, parameters: dict[str, Any] | None = None
+) -> list[CourseFact]:
+    """Load courses by id, without seats or queue: what a query of `statements` selects."""
     by_id = {term.term_id: term for term in terms}
-    columns = (
-        Course.id, Course.term_id, Course.code, Course.section, Course.status,
-        Course.capacity, Course.waitlist_capacity,
-    )  # fmt: skip
-    query = select(*columns).where(condition).order_by(Course.id)
-    if not session.info.get("forecast"):
-        query = query.with_for_update(key_share=True)
+    found = session.connection().execute(query, parameters or {})
     return [
         CourseFact(course_id, by_id[term_id], code, section, status, capacity, waitlist)
-        for course_id, term_id, code, section, status, capacity, waitlist in session.execute(query)
+        for course_id, term_id, code, section, status, capacity, waitlist in found
         if term_id in by_id
     ]
 
@@ -215,12 +208,15 @@ def find_course(session: Session, word: str | int, policy: Policy, term: str | N
     """
     terms = load_terms(session)
     if isinstance(word, int):
-        for course in load_courses(session, terms, Course.id == word):
+        for course in load_courses(
+            session, terms, statements.course_columns().where(Course.id == word)
+        ):
             return course
         raise Refusal("unknown-course", f"there is no course {word}").error()
     asked = CourseWord(word)
     condition = listed_in(Course.code, possible_codes([asked]), is_sqlite=is_sqlite(session))
-    index = CourseIndex(terms, load_courses(session, terms, condition), policy, term)
+    query = statements.course_columns().where(condition)
+    index = CourseIndex(terms, load_courses(session, terms, query), policy, term)
     readings = index.readings(asked)
     if term is None and len(readings) == 1:
         return readings[0]
