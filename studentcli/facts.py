@@ -39,7 +39,8 @@ class EnrollmentFact:
 
     `changed_on` is the date of the last change that somebody asked for (a promotion by the queue
     is none); `recorded` holds (action, date, grade) of the changes already made; `in_table` says
-    whether the table has a row for it.
+    whether the table has, or is about to get, a row for it; `is_moved` whether this operation has
+    changed it.
     """
 
     status: str
@@ -50,6 +51,7 @@ class EnrollmentFact:
     grade: str | None = None
     recorded: tuple[tuple[str, date, str | None], ...] = ()
     in_table: bool = True
+    is_moved: bool = False
 
 
 @dataclass(slots=True)
@@ -167,7 +169,15 @@ class Facts:
         if before is None:
             from_status = None
             after = EnrollmentFact(
-                to_status, on, on, on, place, grade, ((action, on, grade),), in_table=False
+                to_status,
+                on,
+                on,
+                on,
+                place,
+                grade,
+                ((action, on, grade),),
+                in_table=False,
+                is_moved=True,
             )
         else:
             from_status = before.status
@@ -181,16 +191,19 @@ class Facts:
             )
         )  # fmt: skip
 
-    def forget_written(self) -> None:
-        """Drop what the tables hold by now, so that memory stays flat; the queues stay."""
-        for enrollment in self.changed.values():
-            if enrollment.place is not None:
-                enrollment.in_table = True
-        self.changed.clear()
-        self.events.clear()
+    def take(self) -> tuple[dict[Key, EnrollmentFact], list[Event]]:
+        """Hand over what is to be written and recorded, and begin anew."""
+        taken = self.changed, self.events
+        self.changed, self.events = {}, []
+        return taken
+
+    def forget(self, *, but: dict[Key, EnrollmentFact]) -> None:
+        """Drop what the tables hold, so that memory stays flat; the queues stay, and `but`."""
         for course in self.courses.values():
             if len(course.enrollments) > len(course.queue):
                 course.enrollments = dict(course.queue)
+        for (student_id, course_id), enrollment in but.items():
+            self.courses[course_id].enrollments[student_id] = enrollment
 
     def begin_journal(self) -> int:
         """Start remembering moves, so that `rewind` can take them back; gives the mark."""
@@ -223,4 +236,5 @@ def _after(before: EnrollmentFact, step: Move, place: int | None) -> EnrollmentF
         grade=step.grade,
         recorded=recorded if by_system else (*recorded, (step.action, step.on, step.grade)),
         in_table=before.in_table,
+        is_moved=True,
     )

@@ -6,7 +6,8 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -206,6 +207,27 @@ def is_writing(world: World) -> bool:
         return True
 
 
+@contextmanager
+def batch_under_way(world: World, folder: Path, chunk: int) -> Iterator["subprocess.Popen[str]"]:
+    """Begin an import of 20,000 rows; gives the process as soon as it has begun to write."""
+    world.import_csv("student\n" + "".join(f"S{n}\n" for n in range(200)))
+    world.import_csv("term,course\n" + "".join(f"ALL,C{n}\n" for n in range(100)))
+    pairs = "".join(f"S{n},C{m},ALL\n" for n in range(200) for m in range(100))
+    (folder / "in.csv").write_text(f"student,course,term\n{pairs}")
+    before = rows(world, *EVERYTHING)
+    batch = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTIBLE, "import", "in.csv", "--chunk", str(chunk),
+         "--rejects", "rejects.csv"],
+        env={**os.environ, "STUDENTCLI_DATABASE_URL": world.url, "HOME": str(folder)},
+        cwd=folder, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while batch.poll() is None and not is_writing(world):
+        time.sleep(0.01)
+    yield batch
+    assert rows(world, *EVERYTHING) == before
+    assert [path.name for path in folder.iterdir()] == ["in.csv"]
+
+
 @pytest.mark.parametrize(
     ("number", "code", "word"),
     [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
@@ -213,25 +235,31 @@ def is_writing(world: World) -> bool:
 def test_a_batch_that_is_stopped_is_rolled_back_and_says_so(
     world: World, tmp_path: Path, number: int, code: int, word: str
 ) -> None:
-    world.import_csv("student\n" + "".join(f"S{n}\n" for n in range(200)))
-    world.import_csv("term,course\n" + "".join(f"ALL,C{n}\n" for n in range(100)))
-    pairs = "".join(f"S{n},C{m},ALL\n" for n in range(200) for m in range(100))
-    (tmp_path / "in.csv").write_text(f"student,course,term\n{pairs}")
-    before = rows(world, *EVERYTHING)
-    batch = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTIBLE, "import", "in.csv", "--chunk", "50",
-         "--rejects", "rejects.csv"],
-        env={**os.environ, "STUDENTCLI_DATABASE_URL": world.url, "HOME": str(tmp_path)},
-        cwd=tmp_path, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    while batch.poll() is None and not is_writing(world):
-        time.sleep(0.01)
-    batch.send_signal(number)
-    _, told = batch.communicate(timeout=30)
+    with batch_under_way(world, tmp_path, 50) as batch:
+        batch.send_signal(number)
+        _, told = batch.communicate(timeout=30)
     assert batch.returncode == code
     assert told.strip() == f"{word}: rolled back, nothing was changed"
-    assert rows(world, *EVERYTHING) == before
-    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_a_batch_whose_server_session_ends_is_rolled_back_and_says_so(
+    new_database: Callable[..., str], tmp_path: Path
+) -> None:
+    world = World(new_database("postgresql"))
+    with batch_under_way(world, tmp_path, 500) as batch:
+        with world.database.connect(writes=True) as connection:
+            killed = connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            ).all()
+        _, told = batch.communicate(timeout=30)
+    assert killed
+    assert batch.returncode == 7
+    assert told.startswith("error: ")
+    assert "[database-unavailable]" in told
+    assert "Traceback" not in told
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -3,6 +3,7 @@
 import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -19,7 +20,7 @@ from studentcli.services.bulk import IndexPause
 from studentcli.services.catalog import RecordOutcome, Saving
 from studentcli.services.loading import Deciding
 from studentcli.services.operations import Act, Recorder, count_outcomes
-from studentcli.services.writer import write_facts
+from studentcli.services.writer import Rows, finished_rows, write_rows
 
 OnError = Literal["abort", "skip"]
 
@@ -128,21 +129,46 @@ class EnrollmentUnit:
         )
         self.deciding = Deciding(session, policy, options.term)
         self.recorder = Recorder(session, act)
+        self._ready: Rows | None = None
         self.deciding.lock(survey.wanted)
         if not self.recorder.is_forecast:
             self.deciding.index_pause = IndexPause(session, survey.rows)
 
     def process(self, items: list[Any]) -> list[Any]:
-        """Decide the requests of a chunk, and write what they change."""
+        """Decide the requests of a chunk, while what the chunk before changed is written."""
         requests = [item for item in items if isinstance(item, Request)]
-        decisions = iter(self.deciding.decide(requests))
-        if not self.recorder.is_forecast:
-            operation_id = self.recorder.operation_id()
-            write_facts(self.session, self.deciding.facts, operation_id, self.act.now)
-            self.deciding.facts.forget_written()
-        else:
-            self.deciding.facts.events.clear()
+        students = self.deciding.load(requests)
+        with self._writing():
+            decisions = iter(self.deciding.decide(requests, students))
+        self._make_ready()
         return [next(decisions) if isinstance(item, Request) else item for item in items]
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Write the rows that are ready: on PostgreSQL meanwhile, for the work is the server's."""
+        rows, self._ready = self._ready, None
+        connection = self.session.connection()
+        if rows is None:
+            yield
+        elif self.deciding.is_sqlite:
+            write_rows(connection, rows)
+            yield
+        else:
+            with ThreadPoolExecutor(1) as thread:
+                written = thread.submit(write_rows, connection, rows)
+                yield
+                written.result()
+
+    def _make_ready(self) -> None:
+        """Make the rows of a chunk; its states stay known, as the tables do not hold them yet."""
+        facts = self.deciding.facts
+        changed, events = facts.take()
+        if not self.recorder.is_forecast:
+            self._ready = finished_rows(
+                self.session.connection(), changed, events, self.recorder.operation_id(),
+                self.act.now,
+            )  # fmt: skip
+            facts.forget(but=changed)
 
     def count(self, results: list[Any], totals: Counter[str]) -> None:
         """Count outcomes; a row that cannot be read is a refused one."""
@@ -152,7 +178,9 @@ class EnrollmentUnit:
             totals["refused"] += unread
 
     def finish(self, totals: Counter[str]) -> int | None:
-        """Write the totals."""
+        """Write what is left, and the totals."""
+        with self._writing():
+            pass
         if self.deciding.index_pause is not None:
             self.deciding.index_pause.end()
         return self.recorder.finish(dict(totals))

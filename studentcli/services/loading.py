@@ -144,10 +144,18 @@ class Deciding:
         found = self.facts.students.get(key) if isinstance(key, int) else self.numbers.get(key)
         return found or Refusal("unknown-student", f"there is no student {key}")
 
-    def decide(self, requests: list[Request]) -> list[Decision]:
-        """Load the enrollments that the requests are about, and decide them in order."""
+    def load(self, requests: list[Request]) -> list[StudentFact | Refusal]:
+        """Load the enrollments that requests are about; gives the student of each request."""
         students = [self.student(request) for request in requests]
         self._load_enrollments(requests, students)
+        return students
+
+    def decide(
+        self, requests: list[Request], students: list[StudentFact | Refusal] | None = None
+    ) -> list[Decision]:
+        """Decide requests in their order, loading what they are about unless `load` has done so."""
+        if students is None:
+            students = self.load(requests)
         facts, policy, find_course = self.facts, self.policy, self.index.find_for
         return [
             decide(request, student, find_course, facts, policy)
@@ -213,5 +221,5 @@ class Deciding:
                 latest[key] = max(on, latest.get(key, on))
         for key, on in latest.items():
             enrollment = self.facts.courses[key[1]].enrollments.get(key[0])
-            if enrollment is not None and key not in self.facts.changed:
+            if enrollment is not None and not enrollment.is_moved:
                 enrollment.changed_on = on

@@ -6,15 +6,17 @@ ways write the same.
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from operator import itemgetter
 from typing import Any, Final
 
+from sqlalchemy import Connection, Dialect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from studentcli.facts import Facts
+from studentcli.facts import EnrollmentFact, Event, Facts, Key
 from studentcli.models import EnrollmentEvent
-from studentcli.services.resolve import is_sqlite
 
 Row = tuple[Any, ...]
 
@@ -31,46 +33,80 @@ EVENT_COLUMNS: Final = (
 )  # fmt: skip
 
 
+@dataclass
+class Rows:
+    """Finished rows in the driver's own values: states that are new, states that moved, events."""
+
+    new: list[Row]
+    moved: list[Row]
+    events: list[Row]
+
+
 def write_facts(session: Session, facts: Facts, operation_id: int, recorded_at: datetime) -> None:
-    """Write what the decisions changed and recorded since the last call.
+    """Write what the decisions changed and recorded, and take it out of the facts.
 
     Args:
         session: in the operation's transaction.
-        facts: `changed` and `events` are read, not emptied.
+        facts: their `changed` and `events`.
         operation_id: the operation that owns the events.
         recorded_at: aware.
     """
-    stored = _Stored(session)
+    connection = session.connection()
+    write_rows(connection, finished_rows(connection, *facts.take(), operation_id, recorded_at))
+
+
+def finished_rows(
+    connection: Connection,
+    changed: dict[Key, EnrollmentFact],
+    events: list[Event],
+    operation_id: int,
+    recorded_at: datetime,
+) -> Rows:
+    """Make the rows of changed states, sorted by key, and of events; nothing is sent."""
+    stored = _Stored(connection.dialect)
     new: list[Row] = []
     moved: list[Row] = []
-    for (student_id, course_id), state in sorted(facts.changed.items(), key=itemgetter(0)):
+    for (student_id, course_id), state in sorted(changed.items(), key=itemgetter(0)):
         row = (
             student_id, course_id, state.status, stored[state.enrolled_on],
             stored[state.status_since], state.place, state.grade,
         )  # fmt: skip
         (moved if state.in_table else new).append(row)
-    _update(session, moved)
+        state.in_table = True
     at = stored[recorded_at]
-    events = [
+    recorded = [
         (operation_id, at, line, student_id, course_id, action, before, after, place, grade, code,
          stored[on], detail)
         for line, student_id, course_id, action, before, after, place, grade, code, on, detail
-        in facts.events
+        in events
     ]  # fmt: skip
-    few = len(new) + len(events) < COPY_FROM
-    add = _execute_many if is_sqlite(session) else _add_few if few else _copy
+    return Rows(new, moved, recorded)
+
+
+def write_rows(connection: Connection, rows: Rows) -> None:
+    """Send rows, by the way that their number makes best."""
+    _update(connection, rows.moved)
+    few = len(rows.new) + len(rows.events) < COPY_FROM
+    add = _execute_many if _is_sqlite(connection) else _add_few if few else _copy
     add(
-        session,
-        {"student_courses": (STATE_COLUMNS, new), "enrollment_events": (EVENT_COLUMNS, events)},
+        connection,
+        {
+            "student_courses": (STATE_COLUMNS, rows.new),
+            "enrollment_events": (EVENT_COLUMNS, rows.events),
+        },
     )
+
+
+def _is_sqlite(connection: Connection) -> bool:
+    return connection.dialect.name == "sqlite"
 
 
 class _Stored(dict[Any, Any]):
     """Dates and times as the engine's driver takes them: they repeat, each is converted once."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, dialect: Dialect) -> None:
         super().__init__({None: None})
-        self._dialect = session.get_bind().dialect
+        self._dialect = dialect
 
     def __missing__(self, value: date) -> Any:
         column = (
@@ -91,14 +127,14 @@ def _insert(table: str, columns: Sequence[str], marks: str) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {marks}"
 
 
-def _execute_many(session: Session, load: Load) -> None:
+def _execute_many(connection: Connection, load: Load) -> None:
     for table, (columns, rows) in load.items():
         if rows:
             marks = f"({', '.join('?' for _ in columns)})"
-            session.connection().exec_driver_sql(_insert(table, columns, marks), rows)
+            connection.exec_driver_sql(_insert(table, columns, marks), rows)
 
 
-def _add_few(session: Session, load: Load) -> None:
+def _add_few(connection: Connection, load: Load) -> None:
     """Add to every table in one statement: one round trip."""
     inserts, values = [], list[Any]()
     for table, (columns, rows) in load.items():
@@ -110,33 +146,40 @@ def _add_few(session: Session, load: Load) -> None:
         *first, last = inserts
         parts = ", ".join(f"part{number} AS ({part})" for number, part in enumerate(first))
         statement = f"WITH {parts} {last}" if first else last
-        session.connection().exec_driver_sql(statement, tuple(values))
+        connection.exec_driver_sql(statement, tuple(values))
 
 
-def _copy(session: Session, load: Load) -> None:
-    driver: Any = session.connection().connection.driver_connection
+def _copy(connection: Connection, load: Load) -> None:
+    import psycopg
+
+    driver: Any = connection.connection.driver_connection
     for table, (columns, rows) in load.items():
         statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
+        try:
+            with driver.cursor() as cursor, cursor.copy(statement) as copy:
+                for row in rows:
+                    copy.write_row(row)
+        except psycopg.Error as error:  # as every other statement's error comes
+            raise DBAPIError.instance(
+                statement, None, error, psycopg.Error, hide_parameters=True,
+                dialect=connection.dialect,
+            ) from error  # fmt: skip
 
 
-def _update(session: Session, rows: list[Row]) -> None:
+def _update(connection: Connection, rows: list[Row]) -> None:
     """Write new states over existing rows."""
     if not rows:
         return
-    connection = session.connection()
     queued = [row[:2] for row in rows if row[_PLACE] is not None]
     if queued:
         # Two places can change hands, and the index tells them apart row by row: step aside first.
-        mark = "?" if is_sqlite(session) else "%s"
+        mark = "?" if _is_sqlite(connection) else "%s"
         connection.exec_driver_sql(
             "UPDATE student_courses SET queue_place = -queue_place"
             f" WHERE student_id = {mark} AND course_id = {mark}",
             queued,
         )
-    if is_sqlite(session):
+    if _is_sqlite(connection):
         assignments = ", ".join(f"{name} = ?" for name in STATE_COLUMNS[2:])
         connection.exec_driver_sql(
             f"UPDATE student_courses SET {assignments} WHERE student_id = ? AND course_id = ?",
