@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from studentcli import audit
+from studentcli.requests import Change, Request
 from tests.conftest import Run
+from tests.door import CALLER, Door
 from tests.world import World
 
 PERSONAL = ('"S1"', '"S2"', "Ada", "King", "ada@example.org", "because she asked", '"A+"')
@@ -147,10 +150,28 @@ def test_a_log_that_cannot_be_written_stops_before_anything_is_done(
     assert school.statuses() == {}
 
 
-def test_a_log_that_was_rotated_is_opened_anew(tmp_path: Path) -> None:
-    from studentcli import audit
-    from studentcli.requests import Change, Request
+def test_requests_over_http_leave_the_same_lines(door: Door, tmp_path: Path) -> None:
+    door.world.student("S1", given_name="Ada")
+    door.world.course("CS101", capacity=1)
+    audit.open_log(str(tmp_path / "http.log"), "info")
+    try:
+        door.enroll("S1", "CS101")
+        door.call("DELETE", f"/students/{door.student_id('S1')}/courses/{door.course_id('CS101')}")
+        door.call("POST", "/students/999/enroll", json={"course_id": door.course_id("CS101")})
+    finally:
+        audit.close_log()
+    written = lines(tmp_path / "http.log")
+    assert [line["event"] for line in written] == [
+        "enrollment_requested", "enrollment_decided",
+        "enrollment_requested", "enrollment_decided",
+        "enrollment_requested", "enrollment_refused",
+    ]  # fmt: skip
+    assert {(line["channel"], line["actor"]) for line in written} == {("http", f"http:{CALLER}")}
+    assert written[-1]["code"] == "unknown-student"
+    assert written[0]["course_ids"] == [door.course_id("CS101")]
 
+
+def test_a_log_that_was_rotated_is_opened_anew(tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
     audit.open_log(str(path), "info")
     try:
