@@ -12,7 +12,8 @@ import pytest
 from studentcli.services.checks import check_database
 from tests.world import World
 
-STUDENTS, COURSES = 400, 20
+STUDENTS, COURSES = 600, 20
+"""Enough rows for a load that dominates its table: on SQLite its indexes are down meanwhile."""
 
 
 def prepare(world: World, folder: Path) -> Path:
@@ -46,16 +47,20 @@ def kill_at_random_points(world: World, clean: World, folder: Path, points: int,
     length = time.monotonic() - began
     draw = random.Random(seed)
     killed = 0
-    for _ in range(points):
+    for _ in range(5 * points):
         process = start(world, path)
-        time.sleep(draw.uniform(0.3, 1.0) * length)
+        time.sleep(draw.uniform(0.2, 1.0) * length)
         process.kill()
-        if process.wait(60) == 6:
-            break
-        killed += 1
+        if process.wait(60) == 6:  # the kill came too late: begin anew
+            world.clear()
+            prepare(world, folder)
+            continue
         assert world.count("student_courses") in {0, clean.count("student_courses")}
         assert (world.count("enrollment_events") == 0) == (world.count("student_courses") == 0)
-    assert killed > 0  # a draw that always came too late proves nothing
+        killed += 1
+        if killed == points:
+            break
+    assert killed == points
     assert start(world, path).wait(120) in {0, 6}
     assert world.enrollments() == clean.enrollments()
     with world.database.session(writes=False) as session:
@@ -69,8 +74,8 @@ def test_an_import_killed_anywhere_and_run_again_ends_like_a_clean_run(
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_twenty_kills(
     world: World, engine: str, new_database: Callable[..., str], tmp_path: Path, seed: int
 ) -> None:
-    kill_at_random_points(world, World(new_database(engine)), tmp_path, points=8, seed=seed)
+    kill_at_random_points(world, World(new_database(engine)), tmp_path, points=20, seed=seed)
