@@ -15,6 +15,10 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from studentcli import errors
 
+for _library in ("psycopg", "sqlalchemy"):
+    # What they warn about is told as an error or is of no use at a desk; a server logs it.
+    logging.getLogger(_library).addHandler(logging.NullHandler())
+
 SQLITE_CACHE_KIB: Final = 65_536
 """What all connections of one process to a SQLite file may keep in memory together."""
 
@@ -98,8 +102,6 @@ def _open_postgres(url: URL, wait: float, pool_size: int | None) -> Engine:
         raise errors.DatabaseUnavailable(
             "PostgreSQL needs the psycopg driver", hint="pip install 'studentcli[postgres]'"
         ) from error
-    # What the driver warns about is told as an error, or is of no use at a desk.
-    logging.getLogger("psycopg").addHandler(logging.NullHandler())
     engine = create_engine(
         url,
         **_pool(wait, pool_size),
