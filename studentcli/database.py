@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from studentcli import errors
 from studentcli.engines import lock_timeout, open_engine
 
-REVISION = "0002"
+REVISION = "0003"
 """The schema revision that this version works with; a test holds it equal to the newest one."""
 
 ATTEMPTS = 5

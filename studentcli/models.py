@@ -27,6 +27,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from studentcli.vocabulary import (
     COURSE_STATUSES,
     ENROLLMENT_STATUSES,
+    HOLD_BLOCKS,
     OPERATION_OUTCOMES,
     STUDENT_STATUSES,
 )
@@ -138,6 +139,8 @@ class Student(Base):
     status: Mapped[str]
     max_credit_hours: Mapped[Decimal | None]
     created_at: Mapped[datetime]
+    tags: Mapped[str | None]
+    """What restrictions and reserved seats look at, as `conditions.read_tags` gives it."""
 
     enrollments: Mapped[list["StudentCourses"]] = relationship(
         back_populates="student", lazy="raise"
@@ -153,6 +156,7 @@ class Term(Base):
         CheckConstraint("ends_on >= starts_on", name="runs_forward"),
         CheckConstraint("enroll_until >= enroll_from", name="window_forward"),
         CheckConstraint("max_credits >= 0", name="max_credits"),
+        CheckConstraint("max_waitlists >= 0", name="max_waitlists"),
     )
 
     id: Mapped[int] = mapped_column(Id, Identity(), primary_key=True)
@@ -166,6 +170,10 @@ class Term(Base):
     withdraw_until: Mapped[date | None]
     max_credits: Mapped[Decimal | None]
     time_zone: Mapped[str]
+    grades: Mapped[str | None]
+    """The grade scale, as `grades.read_scale` gives it; none = the usual one."""
+    max_waitlists: Mapped[int | None] = mapped_column(Integer)
+    """How many waitlists of the term a student may be on; none = any number."""
 
     courses: Mapped[list["Course"]] = relationship(back_populates="term", lazy="raise")
 
@@ -181,6 +189,8 @@ class Course(Base):
         CheckConstraint("credit_hours >= 0", name="credit_hours"),
         CheckConstraint("capacity >= 0", name="capacity"),
         CheckConstraint("waitlist_capacity >= 0", name="waitlist_capacity"),
+        CheckConstraint("repeats >= 0", name="repeats"),
+        CheckConstraint("enroll_until >= enroll_from", name="window_forward"),
     )
 
     id: Mapped[int] = mapped_column(Id, Identity(), primary_key=True)
@@ -193,6 +203,19 @@ class Course(Base):
     """Seats; none = unlimited."""
     waitlist_capacity: Mapped[int] = mapped_column(Integer)
     status: Mapped[str]
+    # What the rules read, in the canonical text of `conditions` and `meetings`.
+    requires: Mapped[str | None]
+    corequisites: Mapped[str | None]
+    meetings: Mapped[str | None]
+    restricted: Mapped[str | None]
+    reserved: Mapped[str | None]
+    repeats: Mapped[int | None] = mapped_column(Integer)
+    """How often a student who has completed the code may take it again; none = any number."""
+    # The course's own calendar, where it differs from the term's.
+    enroll_from: Mapped[date | None]
+    enroll_until: Mapped[date | None]
+    drop_until: Mapped[date | None]
+    withdraw_until: Mapped[date | None]
 
     term: Mapped[Term] = relationship(back_populates="courses", lazy="raise")
     enrollments: Mapped[list["StudentCourses"]] = relationship(
@@ -208,6 +231,7 @@ class StudentCourses(Base):
         Index(None, "course_id", "status"),
         _one_of("status", ENROLLMENT_STATUSES),
         CheckConstraint("(status = 'waitlisted') = (queue_place IS NOT NULL)", name="queue_place"),
+        CheckConstraint("instead_of_id IS NULL OR status = 'waitlisted'", name="instead_of_id"),
     )
 
     student_id: Mapped[int] = mapped_column(
@@ -223,9 +247,55 @@ class StudentCourses(Base):
     queue_place: Mapped[int | None] = mapped_column(Integer)
     """The queue key of the waitlist: lower is earlier; gaps are normal."""
     grade: Mapped[str | None]
+    instead_of_id: Mapped[int | None] = mapped_column(Id)
+    """The course that is given up when the queue gives a seat. No foreign key: it is none in nearly
+    every row, and would cost every load; `db check` looks instead."""
 
     student: Mapped[Student] = relationship(back_populates="enrollments", lazy="raise")
     course: Mapped[Course] = relationship(back_populates="enrollments", lazy="raise")
+
+
+class Hold(Base):
+    """What blocks a student's registration, from a day until another or until it is lifted."""
+
+    __tablename__ = "holds"
+    __table_args__ = (
+        Index(None, "student_id"),
+        _one_of("blocks", HOLD_BLOCKS),
+        CheckConstraint("until_on >= from_on", name="runs_forward"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, Identity(), primary_key=True)
+    student_id: Mapped[int] = mapped_column(Id, ForeignKey("students.id", ondelete="RESTRICT"))
+    kind: Mapped[str]
+    blocks: Mapped[str]
+    reason: Mapped[str]
+    from_on: Mapped[date]
+    until_on: Mapped[date | None]
+    """The last day; none = until it is lifted."""
+    placed_by: Mapped[str]
+    placed_at: Mapped[datetime]
+    lifted_by: Mapped[str | None]
+    lifted_at: Mapped[datetime | None]
+
+
+class Override(Base):
+    """Permission to break one rule for one student in one course."""
+
+    __tablename__ = "overrides"
+    __table_args__ = (Index(None, "student_id", "course_id"),)
+
+    id: Mapped[int] = mapped_column(Id, Identity(), primary_key=True)
+    student_id: Mapped[int] = mapped_column(Id, ForeignKey("students.id", ondelete="RESTRICT"))
+    course_id: Mapped[int] = mapped_column(Id, ForeignKey("courses.id", ondelete="RESTRICT"))
+    rule: Mapped[str]
+    reason: Mapped[str]
+    until_on: Mapped[date | None]
+    """The last day on which it counts; none = until it is revoked."""
+    granted_by: Mapped[str]
+    granted_at: Mapped[datetime]
+    revoked_by: Mapped[str | None]
+    revoked_at: Mapped[datetime | None]
 
 
 class Operation(Base):

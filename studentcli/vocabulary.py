@@ -8,4 +8,6 @@ ENROLLMENT_STATUSES: Final = ("enrolled", "waitlisted", "dropped", "withdrawn", 
 SEATED_STATUSES: Final = ("enrolled", "completed")
 """Who holds a seat. A completed student keeps it: a course that ends must not promote its queue."""
 
+HOLD_BLOCKS: Final = ("add", "add-drop")
+"""What a hold blocks: adding, or adding and dropping."""
 OPERATION_OUTCOMES: Final = ("done", "aborted")

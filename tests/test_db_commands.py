@@ -534,7 +534,7 @@ EDITS = {
     "DELETE FROM student_courses WHERE grade = 'B+'":
         "S1 in ALL/MATH1-1: has events, but no enrollment",
     "INSERT INTO student_courses SELECT s.id, c.id, 'enrolled', '2026-10-05', '2026-10-05', NULL,"
-    " NULL FROM students s, courses c WHERE student_number = 'S2' AND code = 'MATH1'":
+    " NULL, NULL FROM students s, courses c WHERE student_number = 'S2' AND code = 'MATH1'":
         "S2 in ALL/MATH1-1: is there, but no event says so",
     "DELETE FROM enrollment_events WHERE grade = 'B+'":
         "S1 in ALL/MATH1-1: grade is B+, its events say A",

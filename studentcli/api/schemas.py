@@ -172,5 +172,5 @@ class Health(Model):
     """The service works: its database is reachable and has the right schema."""
 
     status: Literal["ok"]
-    schema_revision: str = Field(examples=["0002"])
+    schema_revision: str = Field(examples=["0003"])
     version: str = Field(description="Of studentcli.")
