@@ -69,15 +69,15 @@ class _Kind(NamedTuple):
     """How a kind of text is called in a refusal, and what a good one looks like."""
 
     name: str
-    signs: str
     example: str
+    signs: str = "& or |"
 
 
-_PREREQUISITES: Final = _Kind("prerequisites", "& or |", "CS101:C|CS102 & MATH100")
-_COREQUISITES: Final = _Kind("corequisites", "& or |", "CS101L & MATH100|MATH101")
-_TAGS: Final = _Kind("tags", ",", "level:senior major:CS")
-_RESTRICTION: Final = _Kind("restriction", "& or |", "level:senior|level:junior & !probation")
-_RESERVATIONS: Final = _Kind("reserved seats", ";", "honors=5 until 2026-09-01; level:freshman=10")
+_PREREQUISITES: Final = _Kind("prerequisites", "CS101:C|CS102 & MATH100")
+_COREQUISITES: Final = _Kind("corequisites", "CS101L & MATH100|MATH101")
+_TAGS: Final = _Kind("tags", "level:senior major:CS")
+_RESTRICTION: Final = _Kind("restriction", "level:senior|level:junior & !probation")
+_RESERVATIONS: Final = _Kind("reserved seats", "honors=5 until 2026-09-01; level:freshman=10", ";")
 
 
 # ── prerequisites and corequisites ───────────────────────────────────────────────────────

@@ -113,8 +113,9 @@ def _ladder(part: str, text: str) -> _Ladder:
     passing, *failing = (side.split() for side in part.split("|"))
     if not passing or len(failing) != 1:
         raise errors.BadValue(
-            f"{(part or text)!r} is no grade scale (expected grades from best to worst, one | between "
-            f"those that pass and those that fail, and ; between scales, such as {_EXAMPLE})"
+            f"{(part or text)!r} is no grade scale (expected grades from best to worst, one | "
+            "between those that pass and those that fail, and ; between scales, such as "
+            f"{_EXAMPLE})"
         )
     return _Ladder(tuple(map(values.grade, passing)), tuple(map(values.grade, failing[0])))
 
