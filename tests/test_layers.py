@@ -28,6 +28,8 @@ FORBIDDEN = {
     "requests.py": ("sqlalchemy", "typer", "rich", "studentcli.services", "studentcli.models"),
     "audit.py": ("sqlalchemy", "typer", "rich", "studentcli.services", "studentcli.models",
                  "studentcli.database", "studentcli.cli"),
+    "meetings.py": ("sqlalchemy", "typer", "rich", "studentcli.services", "studentcli.models",
+                    "studentcli.facts", "studentcli.database", "studentcli.cli"),
     "models.py": ("typer", "rich", "studentcli.services", "studentcli.database"),
     "errors.py": ("sqlalchemy", "typer", "rich", "studentcli"),
     "render": ("sqlalchemy", "typer", "studentcli.services", "studentcli.cli",
