@@ -15,6 +15,7 @@ from studentcli import errors, values
 
 DAY_LETTERS: Final = "MTWRFSU"
 """Monday to Sunday: R is Thursday, S Saturday, U Sunday."""
+DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MIDNIGHT: Final = 24 * 60
 EXAMPLE: Final = "MWF 10:00-10:50 2026-09-01..2026-10-15 @B 12"
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from studentcli import errors
 from studentcli.cli import complete
 from studentcli.cli.arguments import CourseArgument
 from studentcli.cli.context import Cli
@@ -37,6 +38,11 @@ STUDENT_COLUMNS = (
 STUDENT_DATA = (
     Column("course", ""), Column("title", ""), Column("credits", ""), Column("status", ""),
     Column("position", ""), Column("grade", ""), Column("enrolled_on", ""), Column("since", ""),
+)  # fmt: skip
+WEEK_DATA = (
+    Column("day", ""), Column("starts", ""), Column("ends", ""), Column("course", ""),
+    Column("title", ""), Column("room", ""), Column("first", ""), Column("last", ""),
+    Column("status", ""),
 )  # fmt: skip
 ROSTER_COLUMNS = (
     Column("student", "Student", "key"),
@@ -86,15 +92,38 @@ def _courses_of_student(cli: Cli, number: str) -> None:
     ]
     for row in rows:
         row["status"] = _status(row, cli.fmt)
-    name = " ".join(filter(None, (student["given_name"], student["family_name"])))
-    inactive = "" if student["status"] == "active" else f" ({student['status']})"
     listing(
         rows,
         _shown(STUDENT_COLUMNS, rows) if cli.fmt == "table" else STUDENT_DATA,
         cli.fmt,
-        title=f"{student['student']}  {name}{inactive}",
+        title=_headed(student),
         footer=_credit_totals(courses),
     )
+
+
+def _headed(student: dict[str, Any]) -> str:
+    """Say above a table whose it is."""
+    name = " ".join(filter(None, (student["given_name"], student["family_name"])))
+    inactive = "" if student["status"] == "active" else f" ({student['status']})"
+    return f"{student['student']}  {name}{inactive}"
+
+
+def _week_of_student(cli: Cli, number: str) -> None:
+    from studentcli import values
+    from studentcli.render import week
+    from studentcli.services.timetable import week_of_student
+
+    found = cli.database.read(
+        lambda session: week_of_student(
+            session, values.identifier(number), cli.policy(), term=cli.term
+        )
+    )
+    if cli.fmt != "table":
+        listing(found.rows, WEEK_DATA, cli.fmt)
+        return
+    said = week.notes(found.rows, found.without, found.elsewhere)
+    title = "  ".join(filter(None, (_headed(found.student), found.term)))
+    week.week(week.layout(found.rows), title, said)
 
 
 def _credit_totals(courses: list[Any]) -> str:
@@ -140,13 +169,26 @@ def add_to(app: typer.Typer) -> None:
                 autocompletion=complete.students,
             ),
         ] = None,
+        *,
+        week: Annotated[
+            bool, typer.Option("--week", help="The student's weekly timetable of one term.")
+        ] = False,
     ) -> None:
         """List the courses with their seats, or those of a student.
 
         Example: studentcli courses S1042
+
+        Example: studentcli courses S1042 --week
         """
+        if student is None and week:
+            raise errors.Usage(
+                "--week shows the week of a student, and none is named",
+                hint="studentcli courses STUDENT --week",
+            )
         if student is None:
             offerings(cli)
+        elif week:
+            _week_of_student(cli, student)
         else:
             _courses_of_student(cli, student)
 

@@ -123,7 +123,7 @@ def _table(
         out.write(f"{safe_text(title)}\n")
     for line in cells:
         padded = [
-            _pad(text, width, right=column.kind in {"number", "hours"})
+            pad(text, width, right=column.kind in {"number", "hours"})
             for text, width, column in zip(line, widths, columns, strict=True)
         ]
         out.write("  ".join(padded).rstrip() + "\n")
@@ -131,7 +131,8 @@ def _table(
         out.write(f"{safe_text(footer)}\n")
 
 
-def _pad(text: str, width: int, *, right: bool) -> str:
+def pad(text: str, width: int, *, right: bool = False) -> str:
+    """Fill text with spaces up to a number of terminal columns; `right` puts them in front."""
     gap = " " * (width - display_width(text))
     return gap + text if right else text + gap
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from studentcli.render.listings import Column, Kind
 from studentcli.render.text import Seats, plain, safe_text
+from studentcli.render.week import Grid, Meets
 
 STATUS_STYLE: Final = {
     "enrolled": "green",
@@ -107,3 +108,59 @@ def _seats(seats: Seats) -> Text:
     shown.append("█" * filled, style=style)
     shown.append("░" * (BAR - filled), style="dim")
     return shown
+
+
+# ── the week ─────────────────────────────────────────────────────────────────────────────
+
+TIME: Final = len("10:00-")
+"""The column of times: start above end."""
+DAY_MOST: Final = 24
+"""How wide a day can become before the eye loses the line."""
+
+
+def draw_week(grid: Grid, title: str, notes: Sequence[str], out: IO[str]) -> None:
+    """Draw a week, days side by side; where a course would have to be broken, day by day."""
+    console = Console(file=out, highlight=False, markup=False, emoji=False)
+    console.print(Text(safe_text(title), style="bold"))
+    width = (console.width - TIME) // len(grid.days) - 1
+    if grid.slots and width >= grid.least_width:
+        console.print(_grid_table(grid, min(width, DAY_MOST)))
+    else:
+        for day in grid.days if grid.slots else ():
+            _draw_day(console, day, grid)
+    for note in notes:
+        console.print(Text(safe_text(note), style="dim"))
+
+
+def _grid_table(grid: Grid, width: int) -> Table:
+    space = int(width > grid.least_width)
+    table = Table(
+        box=box.MINIMAL, show_edge=False, pad_edge=False, show_lines=True, padding=(0, 0, 0, space)
+    )
+    table.add_column("", width=TIME)
+    for day in grid.days:
+        table.add_column(Text(day), width=width - space, overflow="fold")
+    for starts, ends in grid.slots:
+        cells = [grid.cell(day, starts, ends) for day in grid.days]
+        table.add_row(Text(f"{starts}-\n{ends}", style="dim"), *map(_week_cell, cells))
+    return table
+
+
+def _week_cell(cell: Sequence[Meets]) -> Text:
+    return Text("\n\n").join(
+        Text("\n").join([_section(meets), *map(Text, meets.details)]) for meets in cell
+    )
+
+
+def _section(meets: Meets) -> Text:
+    return Text(meets.section, style=STATUS_STYLE.get(meets.status, ""))
+
+
+def _draw_day(console: Console, day: str, grid: Grid) -> None:
+    slots = [(slot, meets) for slot in grid.slots for meets in grid.cell(day, *slot)]
+    if not slots:
+        return
+    console.print(Text(day, style="bold"))
+    for (starts, ends), meets in slots:
+        details = Text("".join(f", {detail}" for detail in meets.details))
+        console.print(Text(f"{starts}-{ends} "), _section(meets), details, sep="", overflow="fold")
