@@ -4,33 +4,43 @@ Loaded under lock by the services, moved forward by every decision, so that the 
 the same operation sees the one before. `Facts.move` is the only place where a state changes.
 """
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import NamedTuple
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
+from studentcli.conditions import Required, Reservation, TagTerm
+from studentcli.meetings import Meeting
 from studentcli.vocabulary import SEATED_STATUSES
 
 
-@dataclass(slots=True)
-class StudentFact:
-    """A student as the rules see one."""
+class HoldFact(NamedTuple):
+    """A hold that was not lifted; `until_on` is its last day, none = until it is lifted."""
 
-    student_id: int
-    number: str
-    status: str
+    hold_id: int
+    kind: str
+    blocks: str
+    reason: str
+    from_on: date
+    until_on: date | None
+
+    def is_active(self, on: date) -> bool:
+        """Whether it blocks on a day."""
+        return self.from_on <= on and (self.until_on is None or on <= self.until_on)
 
 
-@dataclass(slots=True)
-class TermFact:
-    """A term and its calendar."""
+class Grant(NamedTuple):
+    """An override that was granted and not revoked; `until_on` is its last day."""
 
-    term_id: int
-    code: str
-    time_zone: str = "UTC"
-    starts_on: date | None = None
-    ends_on: date | None = None
-    enroll_from: date | None = None
-    enroll_until: date | None = None
+    override_id: int
+    rule: str
+    until_on: date | None
+
+    def is_active(self, on: date) -> bool:
+        """Whether it counts on a day."""
+        return self.until_on is None or on <= self.until_on
 
 
 @dataclass(slots=True)
@@ -38,9 +48,9 @@ class EnrollmentFact:
     """The state of one student in one course.
 
     `changed_on` is the date of the last change that somebody asked for (a promotion by the queue
-    is none); `recorded` holds (action, date, grade) of the changes already made; `in_table` says
-    whether the table has, or is about to get, a row for it; `is_moved` whether this operation has
-    changed it.
+    is none); `instead_of` the course that is given up when the queue gives a seat; `recorded`
+    holds (action, date, grade) of the changes already made; `in_table` says whether the table
+    has, or is about to get, a row for it; `is_moved` whether this operation has changed it.
     """
 
     status: str
@@ -49,17 +59,70 @@ class EnrollmentFact:
     changed_on: date
     place: int | None = None
     grade: str | None = None
+    instead_of: int | None = None
     recorded: tuple[tuple[str, date, str | None], ...] = ()
     in_table: bool = True
     is_moved: bool = False
 
+    @property
+    def is_seated(self) -> bool:
+        """Whether the student has a seat."""
+        return self.status in SEATED_STATUSES
 
-@dataclass(slots=True)
+
+NO_GRANTS: Final[Mapping[int, tuple[Grant, ...]]] = MappingProxyType({})
+
+
+@dataclass(slots=True, eq=False)
+class StudentFact:
+    """A student as the rules see one.
+
+    `enrollments` leads from the course's id to the enrollment, in every state; like `holds` and
+    `grants` (by course id) it is there once `is_loaded` is set.
+    """
+
+    student_id: int
+    number: str
+    status: str
+    max_credits: Decimal | None = None
+    tags: frozenset[str] = frozenset()
+    enrollments: dict[int, EnrollmentFact] = field(default_factory=dict)
+    holds: tuple[HoldFact, ...] = ()
+    grants: Mapping[int, tuple[Grant, ...]] = field(default_factory=lambda: NO_GRANTS)
+    is_loaded: bool = False
+
+    def forget(self) -> None:
+        """Let go of what the tables hold."""
+        self.enrollments, self.holds, self.grants = {}, (), NO_GRANTS
+        self.is_loaded = False
+
+
+@dataclass(slots=True, eq=False)
+class TermFact:
+    """A term and its calendar; dates are inclusive, in its time zone."""
+
+    term_id: int
+    code: str
+    time_zone: str = "UTC"
+    starts_on: date | None = None
+    ends_on: date | None = None
+    enroll_from: date | None = None
+    enroll_until: date | None = None
+    drop_until: date | None = None
+    withdraw_until: date | None = None
+    max_credits: Decimal | None = None
+    max_waitlists: int | None = None
+    grades: str | None = None
+
+
+@dataclass(slots=True, eq=False)
 class CourseFact:
-    """A course with its seats, its queue and the enrollments looked up so far.
+    """A course with its seats and its queue.
 
-    `enrollments` and `queue` lead from the student's id to the enrollment; the queue holds the
-    waitlisted ones, in the order of their places.
+    `queue` leads from the student's id to the waitlisted enrollment, in the order of places.
+    `filled` counts, for every reservation, who of its tag has a seat. `has_sections` says whether
+    the term has further sections of the code. A course that is only some
+    student's other course `is_locked` not: its seats and queue are not known.
     """
 
     course_id: int
@@ -70,17 +133,54 @@ class CourseFact:
     capacity: int | None = None
     waitlist_capacity: int = 0
     taken: int = 0
-    enrollments: dict[int, EnrollmentFact] = field(default_factory=dict)
     queue: dict[int, EnrollmentFact] = field(default_factory=dict)
     ref: str = ""
+    is_locked: bool = False
+    credit_hours: Decimal = Decimal(0)
+    repeats: int | None = None
+    requires: tuple[tuple[Required, ...], ...] = ()
+    corequisites: tuple[tuple[str, ...], ...] = ()
+    meetings: tuple[Meeting, ...] = ()
+    restricted: tuple[tuple[TagTerm, ...], ...] = ()
+    reserved: tuple[Reservation, ...] = ()
+    enroll_from: date | None = None
+    enroll_until: date | None = None
+    drop_until: date | None = None
+    withdraw_until: date | None = None
+    filled: dict[str, int] = field(default_factory=dict)
+    has_sections: bool = False
+    has_extra_seats: bool = False
+    """Whether somebody in the queue was granted a seat beyond the capacity or a reserved one."""
 
     def __post_init__(self) -> None:
         self.ref = f"{self.term.code}/{self.code}-{self.section}"
 
     @property
     def has_free_seat(self) -> bool:
-        """Whether somebody could sit down."""
+        """Whether somebody could sit down, reservations aside."""
         return self.capacity is None or self.taken < self.capacity
+
+    @property
+    def window(self) -> tuple[date | None, date | None]:
+        """First and last day for adds: its own, else the term's."""
+        term = self.term
+        return self.enroll_from or term.enroll_from, self.enroll_until or term.enroll_until
+
+    @property
+    def last_drop(self) -> date | None:
+        """Last day for drops: its own, else the term's."""
+        return self.drop_until or self.term.drop_until
+
+    @property
+    def last_withdrawal(self) -> date | None:
+        """Last day for withdrawals: its own, else the term's."""
+        return self.withdraw_until or self.term.withdraw_until
+
+    def is_taken_with(self, code: str) -> bool:
+        """Whether being enrolled in another code can be what this course asks for."""
+        return any(code in group for group in self.corequisites) or any(
+            item.code == code and item.in_progress for group in self.requires for item in group
+        )
 
     @property
     def next_place(self) -> int:
@@ -88,22 +188,29 @@ class CourseFact:
         last = next(reversed(self.queue.values()), None)
         return 1 if last is None or last.place is None else last.place + 1
 
-    def put(self, student_id: int, after: EnrollmentFact | None) -> None:
-        """Let an enrollment stand as `after`; seats and queue follow."""
-        before = self.enrollments.get(student_id)
+    def put(self, student: StudentFact, after: EnrollmentFact | None) -> None:
+        """Let a student's enrollment stand as `after`; seats and queue follow."""
+        before = student.enrollments.get(self.course_id)
         if before is not None:
-            if before.status in SEATED_STATUSES:
-                self.taken -= 1
+            if before.is_seated:
+                self.count(student, -1)
             elif before.status == "waitlisted":
-                del self.queue[student_id]
+                del self.queue[student.student_id]
         if after is None:
-            del self.enrollments[student_id]
+            del student.enrollments[self.course_id]
             return
-        self.enrollments[student_id] = after
-        if after.status in SEATED_STATUSES:
-            self.taken += 1
+        student.enrollments[self.course_id] = after
+        if after.is_seated:
+            self.count(student, 1)
         elif after.status == "waitlisted":
-            self.queue[student_id] = after
+            self.queue[student.student_id] = after
+
+    def count(self, student: StudentFact, seats: int) -> None:
+        """Count a student's seat, or with -1 no longer."""
+        self.taken += seats
+        for reservation in self.reserved:
+            if reservation.tag in student.tags:
+                self.filled[reservation.tag] = self.filled.get(reservation.tag, 0) + seats
 
 
 class Event(NamedTuple):
@@ -131,6 +238,7 @@ class Move(NamedTuple):
     line: int | None = None
     grade: str | None = None
     detail: str | None = None
+    instead_of: int | None = None
 
 
 Key = tuple[int, int]
@@ -145,11 +253,19 @@ class JournalEntry(NamedTuple):
     was_changed: bool
 
 
+class Mark(NamedTuple):
+    """A point to which `Facts.rewind` goes back."""
+
+    moves: int
+    events: int
+
+
 @dataclass
 class Facts:
     """The facts of one operation.
 
-    `changed` holds the enrollments to be written, `events` what is to be recorded.
+    `courses` holds the locked courses and the other courses of the students that are loaded;
+    `changed` the enrollments to be written, `events` what is to be recorded.
     """
 
     students: dict[int, StudentFact] = field(default_factory=dict)
@@ -158,11 +274,15 @@ class Facts:
     events: list[Event] = field(default_factory=list)
     journal: list[JournalEntry] | None = None
 
-    def move(self, student_id: int, course: CourseFact, step: Move) -> None:
+    def locked(self) -> Iterator[CourseFact]:
+        """Give the courses whose seats and queues are known, by id."""
+        return (course for course in self.courses.values() if course.is_locked)
+
+    def move(self, student: StudentFact, course: CourseFact, step: Move) -> None:
         """Change the state of an enrollment: seats, queue and the event follow from it."""
-        action, to_status, on, line, grade, detail = step
-        key = (student_id, course.course_id)
-        before = course.enrollments.get(student_id)
+        action, to_status, on, line, grade, detail, instead_of = step
+        key = (student.student_id, course.course_id)
+        before = student.enrollments.get(course.course_id)
         if self.journal is not None:
             self.journal.append(JournalEntry(key, before, key in self.changed))
         place = course.next_place if to_status == "waitlisted" else None
@@ -175,6 +295,7 @@ class Facts:
                 on,
                 place,
                 grade,
+                instead_of,
                 ((action, on, grade),),
                 in_table=False,
                 is_moved=True,
@@ -182,12 +303,12 @@ class Facts:
         else:
             from_status = before.status
             after = _after(before, step, place)
-        course.put(student_id, after)
+        course.put(student, after)
         self.changed[key] = after
         self.events.append(
             Event(
-                line, student_id, course.course_id, action, from_status, to_status, place, grade,
-                None, on, detail,
+                line, key[0], key[1], action, from_status, to_status, place, grade, None, on,
+                detail,
             )
         )  # fmt: skip
 
@@ -197,30 +318,35 @@ class Facts:
         self.changed, self.events = {}, []
         return taken
 
-    def forget(self, *, but: dict[Key, EnrollmentFact]) -> None:
-        """Drop what the tables hold, so that memory stays flat; the queues stay, and `but`."""
-        for course in self.courses.values():
-            if len(course.enrollments) > len(course.queue):
-                course.enrollments = dict(course.queue)
-        for (student_id, course_id), enrollment in but.items():
-            self.courses[course_id].enrollments[student_id] = enrollment
+    def forget(self, students: Iterable[StudentFact], *, but: Iterable[Key]) -> None:
+        """Let go of what the tables hold about students, so that memory stays flat.
 
-    def begin_journal(self) -> int:
-        """Start remembering moves, so that `rewind` can take them back; gives the mark."""
-        self.journal = []
-        return len(self.events)
+        Who waits in a queue stays, and who is named in `but`: their states may not be written.
+        """
+        kept = {student_id for student_id, _ in but}
+        for course in self.locked():
+            kept.update(course.queue)
+        for student in students:
+            if student.student_id not in kept:
+                student.forget()
 
-    def rewind(self, mark: int) -> None:
+    def begin_journal(self) -> Mark:
+        """Remember moves from now on, so that `rewind` can take them back; gives the mark."""
+        if self.journal is None:
+            self.journal = []
+        return Mark(len(self.journal), len(self.events))
+
+    def rewind(self, mark: Mark) -> None:
         """Take back every move since `begin_journal` gave `mark`."""
-        for key, before, was_changed in reversed(self.journal or []):
+        journal = self.journal or []
+        for key, before, was_changed in reversed(journal[mark.moves :]):
             course = self.courses[key[1]]
-            course.put(key[0], before)
+            course.put(self.students[key[0]], before)
             course.queue = dict(sorted(course.queue.items(), key=lambda item: item[1].place or 0))
             del self.changed[key]
             if was_changed and before is not None:
                 self.changed[key] = before
-        del self.events[mark:]
-        self.journal = None
+        del journal[mark.moves :], self.events[mark.events :]
 
 
 def _after(before: EnrollmentFact, step: Move, place: int | None) -> EnrollmentFact:
@@ -234,6 +360,7 @@ def _after(before: EnrollmentFact, step: Move, place: int | None) -> EnrollmentF
         changed_on=before.changed_on if by_system else step.on,
         place=place,
         grade=step.grade,
+        instead_of=step.instead_of,
         recorded=recorded if by_system else (*recorded, (step.action, step.on, step.grade)),
         in_table=before.in_table,
         is_moved=True,

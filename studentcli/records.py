@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from studentcli import values
+from studentcli import conditions, grades, meetings, values
 from studentcli.vocabulary import COURSE_STATUSES, STUDENT_STATUSES
 
 METAVARS: Final[dict[Callable[[str], Any], str]] = {
@@ -13,6 +13,13 @@ METAVARS: Final[dict[Callable[[str], Any], str]] = {
     values.integer: "NUMBER",
     values.email: "ADDRESS",
     values.time_zone: "ZONE",
+    conditions.read_requirements: "CODES",
+    conditions.read_corequisites: "CODES",
+    conditions.read_tags: "TAGS",
+    conditions.read_restriction: "TAGS",
+    conditions.read_reservations: "TAG=SEATS",
+    meetings.read: "TIMES",
+    grades.read_scale: "GRADES",
 }
 
 
@@ -82,7 +89,20 @@ STUDENT: Final = RecordKind(
             help="An inactive student takes no seat.",
             moves_queue=True,
         ),
-        Field("max_credits", "max_credit_hours", values.hours, help="Most credit hours in a term."),
+        Field(
+            "max_credits",
+            "max_credit_hours",
+            values.hours,
+            help="Most credit hours in a term; the term's own where left out.",
+            moves_queue=True,
+        ),
+        Field(
+            "tags",
+            "tags",
+            conditions.read_tags,
+            help="What restrictions look at, such as level:senior major:CS.",
+            moves_queue=True,
+        ),
     ),
 )
 
@@ -95,7 +115,11 @@ TERM: Final = RecordKind(
         Field("starts_on", "starts_on", values.iso_date, help="First day, YYYY-MM-DD."),
         Field("ends_on", "ends_on", values.iso_date, help="Last day."),
         Field(
-            "enroll_from", "enroll_from", values.iso_date, help="First day of the enroll window."
+            "enroll_from",
+            "enroll_from",
+            values.iso_date,
+            help="First day of the enroll window.",
+            moves_queue=True,
         ),
         Field(
             "enroll_until",
@@ -108,7 +132,26 @@ TERM: Final = RecordKind(
         Field(
             "withdraw_until", "withdraw_until", values.iso_date, help="Last day for withdrawals."
         ),
-        Field("max_credits", "max_credits", values.hours, help="Most credit hours of a student."),
+        Field(
+            "max_credits",
+            "max_credits",
+            values.hours,
+            help="Most credit hours of a student.",
+            moves_queue=True,
+        ),
+        Field(
+            "max_waitlists",
+            "max_waitlists",
+            values.integer,
+            help="How many of its waitlists a student may be on.",
+        ),
+        Field(
+            "grades",
+            "grades",
+            grades.read_scale,
+            help="Grade scale, best first, | before the failing: A B C | F; P | NP.",
+            moves_queue=True,
+        ),
         Field(
             "time_zone",
             "time_zone",
@@ -132,6 +175,7 @@ COURSE: Final = RecordKind(
             values.hours,
             values.hours("0"),
             help="Credit hours, such as 3 or 1.5.",
+            moves_queue=True,
         ),
         Field(
             "capacity",
@@ -148,6 +192,45 @@ COURSE: Final = RecordKind(
             "open",
             help="Only an open course takes students.",
             moves_queue=True,
+        ),
+        *(
+            Field(name, name, read, help=help_text, moves_queue=True)
+            for name, read, help_text in (
+                (
+                    "requires",
+                    conditions.read_requirements,
+                    "Prerequisites: CS101:C|CS102 & MATH100; :in-progress counts too.",
+                ),
+                (
+                    "corequisites",
+                    conditions.read_corequisites,
+                    "Codes to be taken in the same term: LAB101|LAB102.",
+                ),
+                (
+                    "meetings",
+                    meetings.read,
+                    "When it meets: MWF 10:00-10:50 @B12; T 14:00-16:00.",
+                ),
+                (
+                    "restricted",
+                    conditions.read_restriction,
+                    "Tags that a student needs, !TAG must not have: level:senior & !probation.",
+                ),
+                (
+                    "reserved",
+                    conditions.read_reservations,
+                    "Seats kept for a tag: honors=5 until 2026-09-01.",
+                ),
+                (
+                    "repeats",
+                    values.integer,
+                    "How often who has completed the code may take it again.",
+                ),
+                ("enroll_from", values.iso_date, "First day of its own enroll window."),
+                ("enroll_until", values.iso_date, "Last day of its own enroll window."),
+                ("drop_until", values.iso_date, "Its own last day for drops."),
+                ("withdraw_until", values.iso_date, "Its own last day for withdrawals."),
+            )
         ),
     ),
 )

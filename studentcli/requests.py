@@ -73,6 +73,7 @@ class Change:
         reason: why; recorded with the change.
         overrides: codes of the rules that may be broken for this change.
         line: the line of the file it was read from.
+        instead_of: the course to be given up for it, as written or its database id.
     """
 
     action: Action
@@ -82,6 +83,7 @@ class Change:
     reason: str | None = None
     overrides: frozenset[str] = frozenset()
     line: int | None = None
+    instead_of: CourseWord | int | None = None
 
 
 @dataclass(slots=True)
@@ -115,7 +117,13 @@ class Wanted:
         else:
             self.students.add(request.student)
         for change in request.changes:
-            self.changes.setdefault((change.action == "enroll", change.course), change)
+            self.take(change)
+
+    def take(self, change: Change) -> None:
+        """Take a change in, and the drop that a swap brings with it."""
+        self.changes.setdefault((change.action == "enroll", change.course), change)
+        if change.instead_of is not None:
+            self.take(Change("drop", change.instead_of))
 
 
 @dataclass
@@ -159,7 +167,9 @@ class Outcome:
     """What came of one change.
 
     `result` is one of OUTCOMES; `status` and `position` (1 = next in the queue) say how the
-    enrollment stands afterwards; `refusals` holds every rule that forbids a refused change.
+    enrollment stands afterwards; `refusals` holds every rule that forbids a refused change;
+    `instead_of` the course that a swap gives up, `freed` its id once it was; `warning` what
+    somebody should know about it.
     """
 
     change: Change
@@ -172,8 +182,11 @@ class Outcome:
     effective_on: date | None = None
     refusals: tuple[Refusal, ...] = ()
     note: str | None = None
+    warning: str | None = None
+    instead_of: str | None = None
     student_id: int | None = None
     course_id: int | None = None
+    freed: int | None = None
 
     @property
     def is_refused(self) -> bool:
@@ -183,11 +196,17 @@ class Outcome:
 
 @dataclass(slots=True, frozen=True)
 class Promotion:
-    """A student whom the waitlist gave a seat."""
+    """A student whom the waitlist gave a seat.
+
+    `instead_of` and `freed` name the course of a swap that was given up for it, and its id.
+    """
 
     student: str
     course: str
     student_id: int
+    course_id: int
+    instead_of: str | None = None
+    freed: int | None = None
 
 
 @dataclass(slots=True)

@@ -31,28 +31,32 @@ def plain_rows(connection: Connection) -> None:
 
 def enrolled_rows(connection: Connection) -> None:
     """Fill a database of revision 2 with something in every table."""
-    now = "2026-10-05 09:30:00"
-    for statement in (
-        "INSERT INTO terms (code, name, drop_until, time_zone)"
-        " VALUES ('2026FA', 'Fall', '2026-10-30', 'Europe/Berlin')",
-        "INSERT INTO students (student_number, given_name, family_name, status, max_credit_hours,"
-        f" created_at) VALUES ('S1', 'Ada', 'King', 'active', 18.5, '{now}'),"
-        f" ('00731', '', 'ε & <b>', 'inactive', NULL, '{now}')",
-        "INSERT INTO courses (title, term_id, code, section, credit_hours, capacity,"
-        " waitlist_capacity, status) SELECT 'Logic; --', id, 'CS101', '1', 3, 1, 5, 'open'"
-        " FROM terms WHERE code = '2026FA'",
-        "INSERT INTO student_courses SELECT s.id, c.id, 'waitlisted', '2026-09-01', '2026-09-01',"
-        " 7, NULL FROM students s, courses c WHERE student_number = 'S1'",
-        "INSERT INTO student_courses SELECT s.id, c.id, 'completed', '2026-09-01', '2026-10-01',"
-        " NULL, 'B+' FROM students s, courses c WHERE student_number = '00731'",
-        "INSERT INTO operations (kind, channel, actor, outcome, started_at, finished_at, totals)"
-        f" VALUES ('enroll', 'cli', 'ada', 'done', '{now}', '{now}', '{{}}')",
-        "INSERT INTO enrollment_events (operation_id, student_id, course_id, action, to_status,"
-        f" effective_on, recorded_at) VALUES (1, 1, 1, 'enroll', 'enrolled', '2026-09-01', '{now}')",
-        "INSERT INTO catalog_events (operation_id, kind, record_id, action, changes, recorded_at)"
-        f" VALUES (1, 'course', 1, 'created', '{{}}', '{now}')",
-    ):
+    for statement in ENROLLED_ROWS.split(";\n"):
         connection.exec_driver_sql(statement)
+
+
+ENROLLED_ROWS = """\
+INSERT INTO terms (code, name, drop_until, time_zone)
+    VALUES ('2026FA', 'Fall', '2026-10-30', 'Europe/Berlin');
+INSERT INTO students (student_number, given_name, family_name, status, max_credit_hours, created_at)
+    VALUES ('S1', 'Ada', 'King', 'active', 18.5, '2026-10-05 09:30:00'),
+           ('00731', '', 'ε & <b>', 'inactive', NULL, '2026-10-05 09:30:00');
+INSERT INTO courses (title, term_id, code, section, credit_hours, capacity, waitlist_capacity,
+    status)
+    SELECT 'Logic -- <b>', id, 'CS101', '1', 3, 1, 5, 'open' FROM terms WHERE code = '2026FA';
+INSERT INTO student_courses
+    SELECT s.id, c.id, 'waitlisted', '2026-09-01', '2026-09-01', 7, NULL
+    FROM students s, courses c WHERE student_number = 'S1';
+INSERT INTO student_courses
+    SELECT s.id, c.id, 'completed', '2026-09-01', '2026-10-01', NULL, 'B+'
+    FROM students s, courses c WHERE student_number = '00731';
+INSERT INTO operations (kind, channel, actor, outcome, started_at, finished_at, totals)
+    VALUES ('enroll', 'cli', 'ada', 'done', '2026-10-05 09:30:00', '2026-10-05 09:30:00', '{}');
+INSERT INTO enrollment_events
+    (operation_id, student_id, course_id, action, to_status, effective_on, recorded_at)
+    VALUES (1, 1, 1, 'enroll', 'enrolled', '2026-09-01', '2026-10-05 09:30:00');
+INSERT INTO catalog_events (operation_id, kind, record_id, action, changes, recorded_at)
+    VALUES (1, 'course', 1, 'created', '{}', '2026-10-05 09:30:00')"""
 
 
 def open_database(url: str, *, wait: float = 30.0) -> Database:

@@ -8,23 +8,19 @@ import pytest
 
 from studentcli.facts import CourseFact, EnrollmentFact, Facts, StudentFact, TermFact
 from studentcli.requests import Change, CourseWord, Decision, Policy, Request
-from studentcli.rules import (
-    ADMISSION,
-    OVERRIDABLE,
-    TRANSITIONS,
-    admission_refusals,
-    decide,
-    run_queue,
-)
+from studentcli.rules import OVERRIDABLE, TRANSITIONS, decide, run_queue
 
 TODAY = date(2026, 10, 5)
 NOW = datetime(2026, 10, 5, 12, tzinfo=UTC)
 TERM = TermFact(1, "2026FA")
-ADA = StudentFact(1, "S1", "active")
+
+
+def ada(status: str = "active") -> StudentFact:
+    return StudentFact(1, "S1", status)
 
 
 def course(**fields: Any) -> CourseFact:
-    return CourseFact(7, TERM, "CS101", "1", **fields)
+    return CourseFact(7, TERM, "CS101", "1", is_locked=True, **fields)
 
 
 def state(status: str, **fields: Any) -> EnrollmentFact:
@@ -37,13 +33,22 @@ def state(status: str, **fields: Any) -> EnrollmentFact:
 
 
 def facts_with(where: CourseFact, enrollment: EnrollmentFact | None = None) -> Facts:
-    facts = Facts(students={1: ADA}, courses={where.course_id: where})
+    facts = Facts(students={1: ada()}, courses={where.course_id: where})
     if enrollment is not None:
-        where.put(1, enrollment)
+        where.put(facts.students[1], enrollment)
     return facts
 
 
-def judge(facts: Facts, *changes: Change, student: StudentFact = ADA, **policy: Any) -> Decision:
+def put(facts: Facts, student: StudentFact, enrollment: EnrollmentFact) -> None:
+    """Let a student stand in the only course."""
+    facts.students[student.student_id] = student
+    next(iter(facts.courses.values())).put(student, enrollment)
+
+
+def judge(
+    facts: Facts, *changes: Change, student: StudentFact | None = None, **policy: Any
+) -> Decision:
+    student = student or facts.students[1]
     where = next(iter(facts.courses.values()))
     request = Request(student.number, list(changes))
     return decide(request, student, lambda _c, _s: where, facts, Policy(NOW, **policy))
@@ -105,8 +110,7 @@ def test_completing_without_a_grade_is_refused() -> None:
 def test_a_completed_student_keeps_the_seat_and_nobody_is_promoted() -> None:
     full = course(capacity=1, waitlist_capacity=5)
     facts = facts_with(full, state("enrolled"))
-    facts.students[2] = StudentFact(2, "S2", "active")
-    full.put(2, state("waitlisted"))
+    put(facts, StudentFact(2, "S2", "active"), state("waitlisted"))
     decision = judge(facts, change("complete", grade="A"))
     assert decision.promotions == []
     assert (full.taken, list(full.queue)) == (1, [2])
@@ -128,21 +132,22 @@ def test_a_completed_student_keeps_the_seat_and_nobody_is_promoted() -> None:
 def test_all_rules_of_admission_are_evaluated(
     student_status: str, course_status: str, codes: tuple[str, ...]
 ) -> None:
-    refusals = admission_refusals(replace(ADA, status=student_status), course(status=course_status))
-    assert tuple(refusal.code for refusal in refusals) == codes
-    assert len(ADMISSION) == 2
+    facts = facts_with(course(status=course_status))
+    facts.students[1].status = student_status
+    outcome = judge(facts, change("enroll")).outcomes[0]
+    assert tuple(refusal.code for refusal in outcome.refusals) == codes
 
 
 @pytest.mark.parametrize("code", sorted(OVERRIDABLE))
 def test_an_override_breaks_its_own_rule_and_says_so_in_the_event(code: str) -> None:
     where = course(capacity=0, status="closed")
-    student = replace(ADA, status="inactive")
     facts = facts_with(where, state("withdrawn"))
+    facts.students[1].status = "inactive"
     one = change("enroll", overrides=frozenset({code}), reason="dean")
-    left = {refusal.code for refusal in judge(facts, one, student=student).outcomes[0].refusals}
+    left = {refusal.code for refusal in judge(facts, one).outcomes[0].refusals}
     assert code not in left
     everything = change("enroll", overrides=OVERRIDABLE, reason="dean")
-    outcome = judge(facts, everything, student=student).outcomes[0]
+    outcome = judge(facts, everything).outcomes[0]
     assert (outcome.result, where.taken) == ("enrolled", 1)
     assert '"reason": "dean"' in str(facts.events[-1].detail)
 
@@ -169,8 +174,8 @@ def test_a_newcomer_gets_a_seat_a_place_or_a_reason(
     where = course(capacity=capacity, waitlist_capacity=places, taken=taken)
     facts = facts_with(where)
     for number in range(queued):
-        facts.students[10 + number] = StudentFact(10 + number, f"Q{number}", "active")
-        where.put(10 + number, state("waitlisted", place=number + 1))
+        queued = StudentFact(10 + number, f"Q{number}", "active")
+        put(facts, queued, state("waitlisted", place=number + 1))
     outcome = judge(facts, change("enroll"), allow_waitlist=allow).outcomes[0]
     assert (outcome.refusals[0].code if outcome.refusals else outcome.result) == wanted
 
@@ -179,8 +184,7 @@ def queue_of(*statuses: str, **fields: Any) -> tuple[CourseFact, Facts]:
     where = course(**{"capacity": 1, "waitlist_capacity": 9, **fields})
     facts = Facts(courses={7: where})
     for number, status in enumerate(statuses, start=10):
-        facts.students[number] = StudentFact(number, f"Q{number}", status)
-        where.put(number, state("waitlisted", place=number))
+        put(facts, StudentFact(number, f"Q{number}", status), state("waitlisted", place=number))
     return where, facts
 
 
@@ -197,7 +201,7 @@ def test_the_queue_moves_first_come_first_served_and_passes_over_the_blocked() -
 
 def test_a_newcomer_behind_blocked_students_gets_the_free_seat_through_the_queue() -> None:
     where, facts = queue_of("inactive", waitlist_capacity=1)
-    facts.students[1] = ADA
+    facts.students[1] = ada()
     outcome = judge(facts, change("enroll")).outcomes[0]
     assert (outcome.result, outcome.position) == ("enrolled", None)
     assert [e.action for e in facts.events] == ["enroll", "pass-over", "promote"]
@@ -219,8 +223,8 @@ def test_nobody_is_promoted_after_the_enroll_window(days: int, promoted: int) ->
 
 def test_dropping_frees_the_seat_for_the_queue_in_the_same_request() -> None:
     where, facts = queue_of("active")
-    facts.students[1] = ADA
-    where.put(1, state("enrolled"))
+    facts.students[1] = ada()
+    where.put(facts.students[1], state("enrolled"))
     decision = judge(facts, change("drop"))
     assert [promotion.student for promotion in decision.promotions] == ["Q10"]
     assert where.taken == 1
@@ -244,7 +248,7 @@ def test_today_is_the_terms_own_date() -> None:
     late = datetime(2026, 10, 5, 23, tzinfo=UTC)
     facts = facts_with(where)
     request = Request("S1", [change("enroll")])
-    decide(request, ADA, lambda _c, _s: where, facts, Policy(late))
+    decide(request, facts.students[1], lambda _c, _s: where, facts, Policy(late))
     assert facts.events[0].effective_on == date(2026, 10, 6)
 
 
@@ -288,8 +292,8 @@ def test_an_undated_change_is_compared_with_the_state_alone() -> None:
 
 def test_an_all_or_none_request_leaves_everything_as_it_was_when_one_change_is_refused() -> None:
     where, facts = queue_of("active", capacity=1)
-    facts.students[1] = ADA
-    where.put(1, state("enrolled"))
+    facts.students[1] = ada()
+    where.put(facts.students[1], state("enrolled"))
     before = (where.taken, dict(where.queue))
     decision = judge(facts, change("drop"), change("complete", grade="A"), all_or_none=True)
     codes = [outcome.refusals[0].code for outcome in decision.outcomes]

@@ -59,7 +59,7 @@ def test_a_queue_that_cannot_move_takes_nobody_beyond_its_places(
     frozen: World, allow_waitlist: bool, code: str
 ) -> None:
     outcome = frozen.one("enroll", "S2", "T/B", allow_waitlist=allow_waitlist)
-    assert [refusal.code for refusal in outcome.refusals] == [code]
+    assert [refusal.code for refusal in outcome.refusals] == ["window-closed", code]
     assert "belong to its queue of 1" in outcome.refusals[0].message
 
 

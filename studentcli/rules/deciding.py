@@ -1,69 +1,136 @@
-"""Judging a request: change by change, then the queues; the facts move forward."""
+"""Judging one change whose student and course are known, and making it."""
 
 import json
-from collections.abc import Callable
-from typing import Final
 
-from studentcli.facts import CourseFact, EnrollmentFact, Event, Facts, Move, StudentFact
-from studentcli.requests import Change, CourseWord, Decision, Outcome, Policy, Refusal, Request
-from studentcli.rules.admission import admission_refusals
-from studentcli.rules.seats import run_queue, seat_or_refusal
+from studentcli.facts import EnrollmentFact, Event, Facts, Move
+from studentcli.requests import Outcome, Policy, Refusal
+from studentcli.rules.book import (
+    ALWAYS,
+    CLEAR,
+    FOR_A_PLACE,
+    FOR_A_SEAT,
+    LEAVING,
+    Verdict,
+    judge,
+    weigh,
+)
+from studentcli.rules.case import Case
+from studentcli.rules.placing import Place, place_for
+from studentcli.rules.queue import detail_of, give_up, judge_given_up
+from studentcli.rules.record import corequisite_is_left
 from studentcli.rules.transitions import (
     DECIDE,
     UNCHANGED,
-    Case,
     grade_refusal,
     state_refusal,
     verdict_of,
 )
 
 
-def decide_change(case: Case, facts: Facts, policy: Policy) -> Outcome:
-    """Judge one change whose student and course are known, and make it when nothing forbids it."""
-    change, student, course, enrollment, on = case
+def decide_change(case: Case, facts: Facts) -> Outcome:
+    """Judge one change, and make it when nothing forbids it."""
+    change, student, course, enrollment, on, policy = case[:6]
     outcome = Outcome(
         change, student.number, course.ref,
         student_id=student.student_id, course_id=course.course_id, effective_on=on,
     )  # fmt: skip
     if on > policy.today(course.term.time_zone):
-        return _refuse(outcome, facts, [Refusal("bad-value", f"{on} is a date in the future")])
+        return refuse(outcome, facts, [Refusal("bad-value", f"{on} is a date in the future")])
     verdict = verdict_of(case)
     if verdict == UNCHANGED:
-        return _unchanged(outcome, enrollment, course)
+        return _unchanged(outcome, case)
     if change.effective_on is not None and enrollment is not None:
         if (change.action, on, change.grade) in enrollment.recorded:
-            return _unchanged(outcome, enrollment, course)
+            return _unchanged(outcome, case)
         if on < enrollment.changed_on:
             return _superseded(outcome, enrollment, facts, policy)
     if verdict == DECIDE:
-        refusals: tuple[Refusal, ...] = admission_refusals(student, course, change.overrides)
-        seat = seat_or_refusal(course, change, facts, policy)
-        if isinstance(seat, Refusal):
-            refusals = (*refusals, seat)
-        else:
-            verdict = seat
-    else:
-        refusals = tuple(filter(None, [state_refusal(verdict, case), grade_refusal(change)]))
-    if refusals:
+        return _add(outcome, case, facts)
+    return _leave(outcome, case, verdict, facts)
+
+
+def judge_add(case: Case, facts: Facts) -> tuple[Place, Verdict]:
+    """Judge an add by every rule: where it leads, and what stands against it."""
+    always, seat = judge(ALWAYS, case), judge(FOR_A_SEAT, case)
+    place = place_for(case, facts, can_sit=not seat.refusals)
+    verdict = always
+    if place.status != "waitlisted":
+        verdict += seat
+    elif not place.at_once:
+        verdict += judge(FOR_A_PLACE, case)
+    if case.given_up is not None:
+        verdict += judge_given_up(case)
+    if place.beyond is not None:
+        verdict += Verdict(cleared=frozenset({place.beyond}))
+    if place.refusal is not None:
+        verdict += Verdict((place.refusal,))
+    return place, verdict
+
+
+def _add(outcome: Outcome, case: Case, facts: Facts) -> Outcome:
+    change, student, course, enrollment, on = case[:5]
+    place, verdict = judge_add(case, facts)
+    if verdict.refusals or place.status is None:
         outcome.status = None if enrollment is None else enrollment.status
-        return _refuse(outcome, facts, refusals)
-    detail = _detail(change) if change.reason or change.overrides else None
-    move = Move(change.action, verdict, on, change.line, change.grade, detail)
-    facts.move(student.student_id, course, move)
-    outcome.result = outcome.status = verdict
-    outcome.grade = change.grade
-    if verdict == "waitlisted":
+        return refuse(outcome, facts, verdict.refusals)
+    cleared = verdict.cleared
+    if enrollment is not None and enrollment.status == "withdrawn":
+        cleared |= {"already-withdrawn"}
+    old = case.given_up
+    if old is not None:
+        outcome.instead_of = old.ref
+        if place.status == "enrolled":
+            give_up(facts, student, old, course, on=on, line=change.line)
+            outcome.freed = old.course_id
+    is_pending = old is not None and place.status == "waitlisted"
+    more = {"instead_of": old.course_id} if is_pending and old is not None else {}
+    detail = detail_of(case, cleared, **more) if cleared or more or change.reason else None
+    facts.move(
+        student, course,
+        Move("enroll", place.status, on, change.line, None, detail, more.get("instead_of")),
+    )  # fmt: skip
+    outcome.result = outcome.status = place.status
+    if place.status == "waitlisted":
         outcome.position = len(course.queue)
     return outcome
 
 
-def _unchanged(outcome: Outcome, enrollment: EnrollmentFact | None, course: CourseFact) -> Outcome:
+def _leave(outcome: Outcome, case: Case, verdict: str, facts: Facts) -> Outcome:
+    """Judge a drop, a withdrawal or a completion, and make it."""
+    change, student, course, enrollment, on = case[:5]
+    stated = filter(None, [state_refusal(verdict, case), grade_refusal(case)])
+    judged = Verdict(tuple(stated))
+    if not judged.refusals and change.action in LEAVING:
+        judged = judge(LEAVING[change.action], case) + _judge_left(outcome, case)
+    if judged.refusals:
+        outcome.status = None if enrollment is None else enrollment.status
+        return refuse(outcome, facts, judged.refusals)
+    detail = detail_of(case, judged.cleared) if judged.cleared or change.reason else None
+    facts.move(student, course, Move(change.action, verdict, on, change.line, change.grade, detail))
+    outcome.result = outcome.status = verdict
+    outcome.grade = change.grade
+    return outcome
+
+
+def _judge_left(outcome: Outcome, case: Case) -> Verdict:
+    """Warn about courses that lose what they are taken together with; refuse it when strict."""
+    left = corequisite_is_left(case)
+    if left is None:
+        return CLEAR
+    if case.policy.strict:
+        return weigh([left], case)
+    outcome.warning = left.message
+    return CLEAR
+
+
+def _unchanged(outcome: Outcome, case: Case) -> Outcome:
     outcome.result = UNCHANGED
+    enrollment, queue = case.enrollment, case.course.queue
     if enrollment is not None:
         outcome.status = enrollment.status
         outcome.grade = enrollment.grade
-        if outcome.student_id in course.queue:
-            outcome.position = list(course.queue).index(outcome.student_id) + 1
+        if outcome.student_id in queue:
+            outcome.position = list(queue).index(outcome.student_id) + 1
     return outcome
 
 
@@ -76,13 +143,16 @@ def _superseded(
     )
     outcome.status = enrollment.status
     if policy.strict:
-        return _refuse(outcome, facts, [Refusal("superseded", message)])
+        return refuse(outcome, facts, [Refusal("superseded", message)])
     outcome.result = "superseded"
     outcome.note = message
     return outcome
 
 
-def _refuse(
+# ── refusals ─────────────────────────────────────────────────────────────────────────────
+
+
+def refuse(
     outcome: Outcome, facts: Facts, refusals: tuple[Refusal, ...] | list[Refusal]
 ) -> Outcome:
     """Mark the outcome refused and record why."""
@@ -107,12 +177,6 @@ def _refuse(
     return outcome
 
 
-def _detail(change: Change) -> str:
-    """Keep the reason and the overrides of a change with its event, as JSON."""
-    detail = {"reason": change.reason, "overrides": sorted(change.overrides)}
-    return json.dumps({name: value for name, value in detail.items() if value}, ensure_ascii=False)
-
-
 def _refusal_detail(outcome: Outcome) -> str | None:
     """Keep what was asked for when it names nothing, and further codes."""
     detail: dict[str, object] = {}
@@ -123,109 +187,3 @@ def _refusal_detail(outcome: Outcome) -> str | None:
     if len(outcome.refusals) > 1:
         detail["codes"] = [refusal.code for refusal in outcome.refusals]
     return json.dumps(detail, ensure_ascii=False) if detail else None
-
-
-# ── one request ──────────────────────────────────────────────────────────────────────────
-
-FindCourse = Callable[[Change, StudentFact], CourseFact | Refusal]
-
-
-def decide(
-    request: Request,
-    student: StudentFact | Refusal,
-    find_course: FindCourse,
-    facts: Facts,
-    policy: Policy,
-) -> Decision:
-    """Judge a request and move the facts forward.
-
-    Drops first, then adds in their order, then the queues of the courses that changed.
-
-    Args:
-        request: the student and the changes.
-        student: whom the request means, or why nobody.
-        find_course: says which course a change means, or why none.
-        facts: every course that `find_course` can give, and the students of their queues.
-        policy: how to judge.
-
-    Returns:
-        The outcomes in the order asked, and the promotions.
-    """
-    decision = Decision(request, [])
-    changes = request.changes
-    if isinstance(student, Refusal):
-        named = str(request.student)
-        decision.outcomes = [
-            _refuse(Outcome(change, named, _word(change)), facts, [student]) for change in changes
-        ]
-        return decision
-    mark = facts.begin_journal() if policy.all_or_none else None
-    touched: dict[int, CourseFact] = {}
-    if len(changes) == 1:
-        decision.outcomes.append(_judge(changes[0], student, find_course, facts, policy))
-    else:
-        order = sorted(range(len(changes)), key=lambda index: changes[index].action == "enroll")
-        judged = {
-            index: _judge(changes[index], student, find_course, facts, policy) for index in order
-        }
-        decision.outcomes = [judged[index] for index in range(len(changes))]
-    if mark is not None:
-        _apply_all_or_none(decision, facts, mark)
-    for outcome in decision.outcomes:
-        if outcome.course_id is not None and outcome.result in _MOVES_QUEUE:
-            touched[outcome.course_id] = facts.courses[outcome.course_id]
-    for course in touched.values():
-        promotions = run_queue(course, facts, policy)
-        if promotions:
-            decision.promotions += promotions
-            _settle(decision, course)
-    return decision
-
-
-_MOVES_QUEUE: Final = frozenset({"dropped", "withdrawn", "waitlisted"})
-"""What can free a seat, or put somebody into a queue that has one."""
-_WITHOUT_EFFECT: Final = frozenset({UNCHANGED, "superseded", "refused"})
-
-
-def _judge(
-    change: Change, student: StudentFact, find_course: FindCourse, facts: Facts, policy: Policy
-) -> Outcome:
-    course = find_course(change, student)
-    if isinstance(course, Refusal):
-        asked = Outcome(change, student.number, _word(change), student_id=student.student_id)
-        return _refuse(asked, facts, [course])
-    on = change.effective_on or policy.today(course.term.time_zone)
-    enrollment = course.enrollments.get(student.student_id)
-    return decide_change(Case(change, student, course, enrollment, on), facts, policy)
-
-
-def _word(change: Change) -> str:
-    return str(change.course) if isinstance(change.course, CourseWord) else f"id {change.course}"
-
-
-def _apply_all_or_none(decision: Decision, facts: Facts, mark: int) -> None:
-    """When anything was refused take everything back; the others carry `not-applied`."""
-    refused = decision.refused
-    if not refused:
-        facts.journal = None
-        return
-    facts.rewind(mark)
-    because = Refusal("not-applied", f"not applied: {refused[0].refusals[0].message}")
-    for outcome in decision.outcomes:
-        if outcome.is_refused:
-            _refuse(outcome, facts, outcome.refusals)
-        elif outcome.result not in _WITHOUT_EFFECT:
-            outcome.status = outcome.position = None
-            _refuse(outcome, facts, [because])
-
-
-def _settle(decision: Decision, course: CourseFact) -> None:
-    """Say of newcomers to a queue that was run how they stand now."""
-    for outcome in decision.outcomes:
-        if outcome.course_id == course.course_id and outcome.result == "waitlisted":
-            queue = list(course.queue)
-            if outcome.student_id in course.queue:
-                outcome.position = queue.index(outcome.student_id) + 1
-            else:
-                outcome.result = outcome.status = "enrolled"
-                outcome.position = None

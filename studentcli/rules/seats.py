@@ -1,92 +1,70 @@
-"""A seat, a place in the queue, or neither; and who moves up when a seat becomes free."""
+"""The seats of a course: how many are left for whom."""
 
+from dataclasses import dataclass, field
 from datetime import date
 
-from studentcli.facts import CourseFact, Event, Facts, Move, StudentFact
-from studentcli.requests import Change, Policy, Promotion, Refusal
-from studentcli.rules.admission import admission_refusals
+from studentcli.facts import CourseFact, StudentFact
+from studentcli.requests import Refusal
+from studentcli.rules.book import CLEAR, Verdict, weigh
+from studentcli.rules.case import Case
 
 
-def seat_or_refusal(
-    course: CourseFact, change: Change, facts: Facts, policy: Policy
-) -> str | Refusal:
-    """Give `enrolled`, `waitlisted`, or the reason why neither is possible.
+@dataclass
+class Seats:
+    """The seats of a course, given out in the mind."""
 
-    Whenever a queue exists a newcomer joins its end, also in front of a free seat: then the queue
-    is run, and whoever is eligible and first gets the seat (SEMANTICS, waitlist).
-    """
-    if "course-full" in change.overrides or (not course.queue and course.has_free_seat):
-        return "enrolled"
-    if queue_can_move(course, policy) and _free_after_queue(course, facts):
-        return "waitlisted"
-    may_join = policy.allow_waitlist and (
-        len(course.queue) < course.waitlist_capacity or "waitlist-full" in change.overrides
-    )
-    return "waitlisted" if may_join else _no_place(course, policy)
+    course: CourseFact
+    today: date
+    taken: int = 0
+    filled: dict[str, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.taken = self.course.taken
+        self.filled = dict(self.course.filled)
 
-def _no_place(course: CourseFact, policy: Policy) -> Refusal:
-    """Say why there is neither a seat nor a place in the queue."""
-    seats = f"{course.taken}/{course.capacity} seats taken"
-    waiting = len(course.queue)
-    full = f"{course.ref} is full ({seats})"
-    if course.has_free_seat:
-        full = f"the free seats of {course.ref} ({seats}) belong to its queue of {waiting}"
-    if policy.allow_waitlist and course.waitlist_capacity:
-        return Refusal(
-            "waitlist-full",
-            f"{full} and its waitlist is full too ({waiting}/{course.waitlist_capacity})",
-            "try another section, or raise --waitlist with studentcli course edit",
+    def refuse(self, student: StudentFact) -> str | None:
+        """Name the rule that keeps a student from sitting down, or none."""
+        course = self.course
+        if course.capacity is None:
+            return None
+        free = course.capacity - self.taken
+        if free <= 0:
+            return "course-full"
+        kept = sum(
+            max(0, kept_for.seats - self.filled.get(kept_for.tag, 0))
+            for kept_for in course.reserved
+            if kept_for.tag not in student.tags
+            and (kept_for.until is None or self.today <= kept_for.until)
         )
-    hint = "try another section, or raise the capacity with studentcli course edit"
-    if waiting < course.waitlist_capacity:
-        hint = "leave out --no-waitlist to join the queue"
-    return Refusal("course-full", full, hint)
+        return "seat-reserved" if free <= kept else None
+
+    def take(self, student: StudentFact) -> None:
+        """Let a student sit down."""
+        self.taken += 1
+        for kept_for in self.course.reserved:
+            if kept_for.tag in student.tags:
+                self.filled[kept_for.tag] = self.filled.get(kept_for.tag, 0) + 1
 
 
-def queue_can_move(course: CourseFact, policy: Policy) -> bool:
-    """Tell whether anybody could move up: a free seat, an open course, the window not over."""
-    if not course.queue or not course.has_free_seat or course.status != "open":
-        return False
-    until = course.term.enroll_until
-    return until is None or policy.today(course.term.time_zone) <= until
+def judge_seat(case: Case, seats: Seats) -> Verdict:
+    """Judge whether there is a seat for a student who is the next to be given one."""
+    blocked = seats.refuse(case.student)
+    if blocked is None:
+        return CLEAR
+    if "course-full" in case.allowed:
+        blocked = "course-full"
+    return weigh([Refusal(blocked, full_sentence(case, blocked))], case)
 
 
-def _free_after_queue(course: CourseFact, facts: Facts) -> bool:
-    """Tell whether a seat stays free when everybody eligible in the queue has got one."""
-    if course.capacity is None:
-        return True
-    eligible = sum(
-        not admission_refusals(facts.students[student_id], course) for student_id in course.queue
-    )
-    return course.capacity - course.taken > eligible
-
-
-def run_queue(course: CourseFact, facts: Facts, policy: Policy) -> list[Promotion]:
-    """Give the free seats of a course to its queue, first come first served.
-
-    Whoever a rule blocks keeps the place and is passed over, with an event that names the rule.
-    """
-    promotions: list[Promotion] = []
-    if not queue_can_move(course, policy):
-        return promotions
-    today = policy.today(course.term.time_zone)
-    for student_id in list(course.queue):
-        if not course.has_free_seat:
-            break
-        student = facts.students[student_id]
-        blocked = admission_refusals(student, course)
-        if blocked:
-            facts.events.append(_passed_over(student, course, blocked[0], today))
-        else:
-            facts.move(student_id, course, Move("promote", "enrolled", today))
-            promotions.append(Promotion(student.number, course.ref, student_id))
-    return promotions
-
-
-def _passed_over(student: StudentFact, course: CourseFact, refusal: Refusal, today: date) -> Event:
-    place = course.queue[student.student_id].place
-    return Event(
-        None, student.student_id, course.course_id, "pass-over", "waitlisted", "waitlisted",
-        place, None, refusal.code, today, None,
-    )  # fmt: skip
+def full_sentence(case: Case, blocked: str | None) -> str:
+    """Say why no seat is free for a student."""
+    course = case.course
+    seats = f"{course.taken}/{course.capacity} seats taken"
+    if blocked == "seat-reserved":
+        kept = ", ".join(f"{kept.seats} for {kept.tag}" for kept in course.reserved)
+        return f"the free seats of {course.ref} ({seats}) are reserved: {kept}"
+    if course.has_free_seat:
+        return (
+            f"the free seats of {course.ref} ({seats}) belong to its queue of {len(course.queue)}"
+        )
+    return f"{course.ref} is full ({seats})"

@@ -1,10 +1,10 @@
 """What an action does to a state: one table, and the words for what it refuses."""
 
-from datetime import date
-from typing import Final, NamedTuple
+from typing import Final
 
-from studentcli.facts import CourseFact, EnrollmentFact, StudentFact
-from studentcli.requests import Change, Refusal
+from studentcli.grades import scale
+from studentcli.requests import Refusal
+from studentcli.rules.case import Case
 
 UNCHANGED: Final = "unchanged"
 DECIDE: Final = "decide"
@@ -41,33 +41,33 @@ AFTER_OVERRIDE: Final = {"enroll": DECIDE, "drop": "dropped"}
 """What an action on a withdrawn enrollment does once `already-withdrawn` is overridden."""
 
 
-class Case(NamedTuple):
-    """One change with everything that judging it needs."""
-
-    change: Change
-    student: StudentFact
-    course: CourseFact
-    enrollment: EnrollmentFact | None
-    on: date
-
-
 def verdict_of(case: Case) -> str:
     """Look the change up in TRANSITIONS, with the two refinements that need its values."""
     change, enrollment = case.change, case.enrollment
     status = None if enrollment is None else enrollment.status
     verdict = TRANSITIONS[status, change.action]
-    if verdict == "already-withdrawn" and verdict in change.overrides:
+    if verdict == "already-withdrawn" and verdict in case.allowed:
         return AFTER_OVERRIDE[change.action]
     if status == "completed" and enrollment is not None and verdict == "completed":
         return UNCHANGED if enrollment.grade == change.grade else verdict
     return verdict
 
 
-def grade_refusal(change: Change) -> Refusal | None:
-    """Refuse a completion without a grade."""
-    if change.action == "complete" and not change.grade:
+def grade_refusal(case: Case) -> Refusal | None:
+    """Refuse a completion without a grade, or with one that is not in the term's scale."""
+    change, term = case.change, case.course.term
+    if change.action != "complete":
+        return None
+    if not change.grade:
         return Refusal("unknown-grade", "completing a course needs a grade", "add --grade GRADE")
-    return None
+    grades = scale(term.grades)
+    if grades.knows(change.grade):
+        return None
+    return Refusal(
+        "unknown-grade",
+        f"{change.grade} is no grade of {term.code}; there are {', '.join(grades.grades)}",
+        f"studentcli term edit {term.code} --grades GRADES names others",
+    )
 
 
 def state_refusal(code: str, case: Case) -> Refusal | None:

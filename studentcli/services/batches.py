@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from studentcli import audit, errors
 from studentcli.database import Database
+from studentcli.facts import StudentFact
 from studentcli.models import Operation
 from studentcli.records import RecordKind, RecordRow
 from studentcli.requests import Decision, Policy, Promotion, Refusal, Request, Survey
@@ -130,14 +131,16 @@ class EnrollmentUnit:
         self.deciding = Deciding(session, policy, options.term)
         self.recorder = Recorder(session, act)
         self._ready: Rows | None = None
+        self._held: dict[int, StudentFact] = {}
         self.deciding.lock(survey.wanted)
         if not self.recorder.is_forecast:
-            self.deciding.index_pause = IndexPause(session, survey.rows)
+            self.deciding.transcripts.index_pause = IndexPause(session, survey.rows)
 
     def process(self, items: list[Any]) -> list[Any]:
         """Decide the requests of a chunk, while what the chunk before changed is written."""
         requests = [item for item in items if isinstance(item, Request)]
         students = self.deciding.load(requests)
+        self._held |= {s.student_id: s for s in students if isinstance(s, StudentFact)}
         with self._writing():
             decisions = iter(self.deciding.decide(requests, students))
         self._make_ready()
@@ -168,7 +171,8 @@ class EnrollmentUnit:
                 self.session.connection(), changed, events, self.recorder.operation_id(),
                 self.act.now,
             )  # fmt: skip
-            facts.forget(but=changed)
+            facts.forget(self._held.values(), but=changed)
+            self._held = {key[0]: facts.students[key[0]] for key in changed}
 
     def count(self, results: list[Any], totals: Counter[str]) -> None:
         """Count outcomes; a row that cannot be read is a refused one."""
@@ -181,8 +185,8 @@ class EnrollmentUnit:
         """Write what is left, and the totals."""
         with self._writing():
             pass
-        if self.deciding.index_pause is not None:
-            self.deciding.index_pause.end()
+        if self.deciding.transcripts.index_pause is not None:
+            self.deciding.transcripts.index_pause.end()
         return self.recorder.finish(dict(totals))
 
 

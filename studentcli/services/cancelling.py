@@ -3,6 +3,7 @@
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
+from studentcli.database import StartAgain
 from studentcli.models import CatalogEvent, Course, StudentCourses
 from studentcli.requests import Change, Decision, Policy, Request
 from studentcli.services.enrollment import record
@@ -26,8 +27,12 @@ def cancel_course(
         StudentCourses.status.in_(("enrolled", "waitlisted")),
     )
     deciding = Deciding(session, Policy(act.now))
-    deciding.lock_courses({course.course_id})
+    foreseen = set(session.scalars(live))
+    deciding.lock_courses({course.course_id}, student_ids=foreseen)
+    deciding.let_move({course.course_id})
     student_ids = sorted(session.scalars(live))
+    if not foreseen.issuperset(student_ids):
+        raise StartAgain  # and lock the queues in which the newcomers wait, too
     deciding.lock_students((), student_ids)
     fact = deciding.facts.courses[course.course_id]
     was = fact.status

@@ -9,12 +9,17 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from studentcli.database import listed_in
-from studentcli.facts import CourseFact
 from studentcli.models import Base, CatalogEvent, Course, Student, StudentCourses, Term
 from studentcli.records import COURSE, STUDENT, TERM, RecordKind, RecordRow, default_of
 from studentcli.requests import Policy, Promotion, Refusal
-from studentcli.services.enrollment import QueueRun, run_queues
 from studentcli.services.operations import Act, Recorder
+from studentcli.services.queues import (
+    QueueRun,
+    courses_moved_by_courses,
+    courses_moved_by_students,
+    courses_moved_by_terms,
+    lock_queues,
+)
 from studentcli.services.resolve import (
     current_term,
     is_sqlite,
@@ -84,23 +89,21 @@ class Saving:
     def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
         """Lock what the rules read about these records, and the queues that they can move."""
         keys = list(keys)
+        session, act = self.session, self.act
+        names = [key[0] for key in keys]
+        student_ids: set[int] = set()
         if self.kind is COURSE:
             full = [key for key in map(self._full_key, keys) if not isinstance(key, Refusal)]
-            course_ids = {row["id"] for row in self._existing(full).values()}
-            self._queue_run = run_queues(self.session, course_ids, self.act)
-            return
-        query = select(StudentCourses.course_id).where(StudentCourses.status == "waitlisted")
-        names = [key[0] for key in keys]
-        if self.kind is STUDENT:
-            condition = self._listed(Student.student_number, names)
-            ids = set(self.session.scalars(select(Student.id).where(condition)))
-            query = query.join(Student).where(condition)
+            ids = {row["id"] for row in self._existing(full).values()}
+            course_ids = courses_moved_by_courses(session, ids)
+        elif self.kind is STUDENT:
+            listed = self._listed(Student.student_number, names)
+            student_ids = set(session.scalars(select(Student.id).where(listed)))
+            course_ids = courses_moved_by_students(session, student_ids)
         else:
-            ids = set()
             self._lock_terms(names)
-            query = query.join(Course).join(Term).where(self._listed(Term.code, names))
-        course_ids = set(self.session.scalars(query.distinct()))
-        self._queue_run = run_queues(self.session, course_ids, self.act, student_ids=ids)
+            course_ids = courses_moved_by_terms(session, names)
+        self._queue_run = lock_queues(session, act, course_ids, student_ids)
 
     def _lock_terms(self, codes: list[str]) -> None:
         """Lock terms by id: the check of a calendar reads both of its ends."""
@@ -265,26 +268,9 @@ class Saving:
 
     def _refresh_facts(self, outcome: RecordOutcome) -> None:
         """Let the queues see the new values, also in a forecast that writes none."""
-        if outcome.result == "created" or self._queue_run is None:
-            return
-        facts = self._queue_run.deciding.facts
-        target: Any = None
-        courses: Iterable[CourseFact] = ()
-        if self.kind is COURSE:
-            target = facts.courses.get(outcome.record_id or 0)
-            courses = [target] if target else []
-        elif self.kind is STUDENT:
-            target = facts.students.get(outcome.record_id or 0)
-            courses = [c for c in facts.courses.values() if outcome.record_id in c.queue]
-        else:
-            courses = [c for c in facts.courses.values() if c.term.term_id == outcome.record_id]
-            target = courses[0].term if courses else None
-        for name, (_, new) in outcome.changes.items():
-            field = self.kind.field(name)
-            if target is not None and hasattr(target, field.attribute):
-                setattr(target, field.attribute, new)
-            if field.moves_queue:
-                self._queue_run.touched.update(course.course_id for course in courses)
+        if outcome.result == "changed" and outcome.record_id is not None and self._queue_run:
+            changes = {self.kind.field(n): new for n, (_, new) in outcome.changes.items()}
+            self._queue_run.see(self.kind, outcome.record_id, changes)
 
     # ── writing ──
 

@@ -1,5 +1,6 @@
 """The doctor: what the tables hold against what the events and the rules say. Reads only."""
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -22,9 +23,11 @@ from studentcli.models import (
 from studentcli.records import KINDS, STUDENT, RecordKind
 from studentcli.services.resolve import is_sqlite
 
-State = tuple[str, Any, Any, Any, Any]
-"""Status, enrolled on, status since, queue place, grade."""
-STATE_NAMES: Final = ("status", "enrolled on", "status since", "queue place", "grade")
+State = tuple[str, Any, Any, Any, Any, Any]
+"""Status, enrolled on, status since, queue place, grade, id of the course to be given up."""
+STATE_NAMES: Final = (
+    "status", "enrolled on", "status since", "queue place", "grade", "instead of",
+)  # fmt: skip
 CHUNK: Final = 10_000
 
 Key = TypeVar("Key", int, tuple[int, int])
@@ -113,6 +116,7 @@ def _replay(session: Session) -> Iterator[tuple[tuple[int, int], State]]:
             event.effective_on,
             event.queue_place,
             event.grade,
+            event.detail,
         )
         .join(Operation, Operation.id == event.operation_id)
         .where(event.code.is_(None), event.student_id.is_not(None), Operation.undone_by.is_(None))
@@ -121,9 +125,12 @@ def _replay(session: Session) -> Iterator[tuple[tuple[int, int], State]]:
     for key, steps in groupby(_stream(session, query), key=lambda row: (row[0], row[1])):
         enrolled_on = None
         state: Any = None
-        for _, _, action, status, on, place, grade in steps:
+        for _, _, action, status, on, place, grade, detail in steps:
             enrolled_on = on if state is None or action == "enroll" else enrolled_on
-            state = (status, enrolled_on, on, place, grade)
+            is_swap = action == "enroll" and status == "waitlisted" and detail is not None
+            old = json.loads(detail).get("instead_of") if is_swap else None
+            old = state[-1] if action == "pass-over" else old
+            state = (status, enrolled_on, on, place, grade, old)
         yield key, state
 
 
@@ -138,6 +145,7 @@ def _check_enrollments(session: Session) -> Iterator[Finding]:
         enrollment.status_since,
         enrollment.queue_place,
         enrollment.grade,
+        enrollment.instead_of_id,
     ).order_by(enrollment.student_id, enrollment.course_id)
     actual_states = (((row[0], row[1]), row[2:]) for row in _stream(session, query))
     for key, actual, told in _merge(actual_states, _replay(session)):

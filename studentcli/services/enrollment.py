@@ -1,7 +1,7 @@
 """Enrolling, dropping, withdrawing, completing: the one `submit` under every door."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -12,8 +12,7 @@ from sqlalchemy.orm import Session, aliased
 from studentcli import audit
 from studentcli.database import Database
 from studentcli.models import Course, StudentCourses, Term
-from studentcli.requests import Change, CourseWord, Decision, Policy, Promotion, Request, Wanted
-from studentcli.rules import run_queue
+from studentcli.requests import Change, CourseWord, Decision, Policy, Request, Wanted
 from studentcli.services.loading import Deciding
 from studentcli.services.operations import Act, Recorder, count_outcomes
 from studentcli.services.resolve import suggest_course, suggest_student
@@ -145,49 +144,6 @@ def enroll_student_in_course(
     change = Change("enroll", course_id, effective_on)
     act = act or Act("enroll")
     return submit(session, Request(student_id, [change]), act, policy=policy)
-
-
-def run_queues(
-    session: Session, course_ids: set[int], act: Act, *, student_ids: set[int] | None = None
-) -> "QueueRun":
-    """Lock courses and their queues, and offer the free seats after a change of the catalogue.
-
-    Args:
-        session: from `Database.write`.
-        course_ids: the courses whose capacity, status or queued students change.
-        act: the operation that changes them.
-        student_ids: further students to lock, after the courses.
-
-    Returns:
-        The locked facts, whose `finish` runs the queues once the change is written.
-    """
-    deciding = Deciding(session, Policy(act.now))
-    deciding.lock_courses(course_ids)
-    deciding.lock_students((), student_ids or ())
-    return QueueRun(session, deciding, act)
-
-
-@dataclass
-class QueueRun:
-    """Courses locked for a change of the catalogue, to be offered to their queues after it.
-
-    `touched` takes the ids of those where the change can let somebody in.
-    """
-
-    session: Session
-    deciding: Deciding
-    act: Act
-    touched: set[int] = field(default_factory=set)
-
-    def finish(self, operation_id: int | None) -> list[Promotion]:
-        """Run the queues that were touched, in the order of course ids, and write what moved."""
-        facts = self.deciding.facts
-        promotions: list[Promotion] = []
-        for course_id in sorted(self.touched):
-            promotions += run_queue(facts.courses[course_id], facts, self.deciding.policy)
-        if operation_id is not None:
-            write_facts(self.session, facts, operation_id, self.act.now)
-        return promotions
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,21 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, select
+from sqlalchemy import Executable, select
 from sqlalchemy.orm import Session
 
+from studentcli.conditions import parse_tags
 from studentcli.database import StartAgain, list_parameter, listed_in
-from studentcli.facts import CourseFact, EnrollmentFact, Facts, Key, StudentFact
+from studentcli.facts import (
+    CourseFact,
+    EnrollmentFact,
+    Facts,
+    Key,
+    StudentFact,
+)
 from studentcli.models import Course
 from studentcli.requests import (
+    Change,
     CourseWord,
     Decision,
     Policy,
@@ -24,7 +32,6 @@ from studentcli.requests import (
 )
 from studentcli.rules import decide
 from studentcli.services import statements
-from studentcli.services.bulk import IndexPause
 from studentcli.services.resolve import (
     CourseIndex,
     is_sqlite,
@@ -32,6 +39,7 @@ from studentcli.services.resolve import (
     load_terms,
     possible_codes,
 )
+from studentcli.services.transcripts import Transcripts
 
 
 class Deciding:
@@ -52,17 +60,25 @@ class Deciding:
         self.terms = load_terms(session)
         self.index = CourseIndex(self.terms, [], policy, term)
         self.numbers: dict[str, StudentFact] = {}
-        self.index_pause: IndexPause | None = None
+        self.transcripts = Transcripts(session, self.facts, self.terms)
+        self._movable: set[int] = set()
 
-    def listed(self, column: object, values: Iterable[object]) -> ColumnElement[bool]:
-        """Compare a column with a list of any length."""
-        condition: ColumnElement[bool] = listed_in(column, values, is_sqlite=self.is_sqlite)
-        return condition
+    # ── locks ──
 
     def lock(self, wanted: Wanted) -> None:
-        """Lock and load the courses, their seats and queues, and the students."""
+        """Lock and load the courses, their seats and queues, and the students.
+
+        The courses are those named, those in whose queues the named students wait, and those that
+        a promotion would free or unblock.
+        """
         course_ids = self._course_ids(wanted)
-        self.lock_courses(course_ids)
+        self.lock_courses(course_ids, wanted.students, wanted.student_ids)
+        self._movable |= {
+            course.course_id
+            for change in wanted.changes.values()
+            if change.action != "enroll"
+            for course in self.index.possible(change)
+        }
         self.lock_students(wanted.students, wanted.student_ids)
         can_change = self.locks and not self.is_sqlite
         if can_change and not self._course_ids(wanted) <= course_ids:
@@ -77,7 +93,7 @@ class Deciding:
         if not words:
             return ids
         query = select(Course.id, Course.term_id, Course.code, Course.section).where(
-            self.listed(Course.code, sorted(possible_codes(words)))
+            listed_in(Course.code, sorted(possible_codes(words)), is_sqlite=self.is_sqlite)
         )
         by_id = {term.term_id: term for term in self.terms}
         named = [
@@ -90,53 +106,153 @@ class Deciding:
             ids.update(course.course_id for course in index.possible(change))
         return ids
 
-    def lock_courses(self, course_ids: set[int]) -> None:
-        """Lock courses by id, then read their seats and queues in new statements."""
-        if not course_ids:
+    def lock_courses(
+        self,
+        course_ids: set[int],
+        numbers: Iterable[str] = (),
+        student_ids: Iterable[int] = (),
+    ) -> None:
+        """Lock courses and those in which students wait, by id; then read seats and queues."""
+        numbers, student_ids = list(numbers), list(student_ids)
+        if not (course_ids or numbers or student_ids):
             return
         query = statements.courses(is_sqlite=self.is_sqlite, locks=self.locks)
-        courses = load_courses(
-            self.session, self.terms, query, {"courses": self._list(sorted(course_ids))}
+        self._take_courses(
+            query,
+            {
+                "courses": self._list(sorted(course_ids)),
+                "numbers": self._list(numbers),
+                "ids": self._list(student_ids),
+            },
         )
-        self.index = CourseIndex(self.terms, courses, self.policy, self.index.default_term)
-        self.facts.courses = {course.course_id: course for course in courses}
-        self._load_seats_and_queues()
+
+    def _take_courses(self, query: Executable, parameters: dict[str, object]) -> set[int]:
+        """Load courses under lock, with seats and queues; gives their ids."""
+        courses = load_courses(self.session, self.terms, query, parameters)
+        found = {course.course_id: course for course in courses}
+        for course in courses:
+            course.is_locked = True
+            self.index.add(course)
+        self.facts.courses.update(found)
+        if found:
+            self._load_seats_and_queues(found)
+        return set(found)
 
     def _list(self, values: Iterable[object]) -> object:
         return list_parameter(values, is_sqlite=self.is_sqlite)
 
-    def _rows(self, query: Executable, parameters: dict[str, object]) -> Iterable[Any]:
+    def _rows(self, query: Executable, parameters: dict[str, Any]) -> Iterable[Any]:
         return self.session.connection().execute(query, parameters)
 
-    def _load_seats_and_queues(self) -> None:
+    def _load_seats_and_queues(self, courses: dict[int, CourseFact]) -> None:
         """Count the seats taken, where they are limited, and read the queues."""
-        courses = self.facts.courses
         limited = [course_id for course_id, c in courses.items() if c.capacity is not None]
         query = statements.seats_and_queues(is_sqlite=self.is_sqlite)
         lists = {"courses": self._list(courses), "limited": self._list(limited)}
-        for course_id, taken, student_id, enrolled_on, since, place in self._rows(query, lists):
+        for row in self._rows(query, lists):
+            course_id, taken, student_id, enrolled_on, since, place, instead_of = row
             course = courses[course_id]
             if student_id is None:
                 course.taken = taken
             else:
-                course.enrollments[student_id] = course.queue[student_id] = EnrollmentFact(
-                    "waitlisted", enrolled_on, since, changed_on=since, place=place
-                )
+                course.queue[student_id] = EnrollmentFact(
+                    "waitlisted", enrolled_on, since, changed_on=since, place=place,
+                    instead_of=instead_of,
+                )  # fmt: skip
+        self.count_filled(courses.values())
+
+    def count_filled(self, courses: Iterable[CourseFact]) -> None:
+        """Count who of a tag has one of the seats that are reserved for it."""
+        by_id = {course.course_id: course for course in courses}
+        tags = [(course_id, kept.tag) for course_id, c in by_id.items() for kept in c.reserved]
+        if tags:
+            parameters = statements.tag_parameters(tags, is_sqlite=self.is_sqlite)
+            counts = statements.filled(is_sqlite=self.is_sqlite)
+            for course_id, tag, seats in self._rows(counts, parameters):
+                by_id[course_id].filled[tag] = seats
+
+    def read_records(self, student_ids: Iterable[int]) -> None:
+        """Read the whole records of locked students."""
+        students = self.facts.students
+        self.transcripts.read([students[sid] for sid in sorted(student_ids) if sid in students])
+
+    def let_move(self, course_ids: Iterable[int]) -> None:
+        """Say that a seat of these courses can become free, before the students are locked."""
+        self._movable.update(course_ids)
 
     def lock_students(self, numbers: Iterable[str], student_ids: Iterable[int]) -> None:
-        """Lock the named students and those of the queues, by id."""
-        ids = set(student_ids)
-        for course in self.facts.courses.values():
-            ids.update(course.queue)
+        """Lock the named students and those of the queues that can move, by id.
+
+        Then what a promotion would free or unblock, until there is nothing more.
+        """
+        self._take_students(numbers, student_ids, self._queued())
+        while further := self._unlocked():
+            locks = self.locks
+            query = statements.courses(is_sqlite=self.is_sqlite, locks=locks, further=True)
+            found = self._take_courses(query, {"courses": self._list(sorted(further))})
+            if found != further:
+                raise StartAgain  # somebody holds one: waiting out of turn could be a deadlock
+            self._movable |= further
+            self._take_students((), (), self._queued() - self.facts.students.keys(), further=True)
+
+    def _queued(self) -> set[int]:
+        """List the students of the queues that can move."""
+        return {
+            student_id
+            for course in self.facts.locked()
+            if course.has_free_seat or course.course_id in self._movable
+            for student_id in course.queue
+        }
+
+    def _take_students(
+        self,
+        numbers: Iterable[str],
+        student_ids: Iterable[int],
+        queued: set[int],
+        *,
+        further: bool = False,
+    ) -> None:
+        """Load students under lock; those of the queues with their records."""
+        ids = queued.union(student_ids)
         wanted: dict[str, list[Any]] = {"numbers": sorted(numbers), "ids": sorted(ids)}
         lists = {name: self._list(values) for name, values in wanted.items() if values}
-        if not lists:
-            return
-        query = statements.students(is_sqlite=self.is_sqlite, locks=self.locks, by=tuple(lists))
-        for row in self._rows(query, lists):
-            student = StudentFact(*row)
-            self.facts.students[student.student_id] = student
-            self.numbers[student.number] = student
+        if lists:
+            query = statements.students(
+                is_sqlite=self.is_sqlite, locks=self.locks, by=tuple(lists), further=further
+            )
+            for student_id, number, status, max_credits, tags in self._rows(query, lists):
+                student = StudentFact(student_id, number, status, max_credits, parse_tags(tags))
+                self.facts.students[student_id] = self.numbers[number] = student
+        if further and not queued <= self.facts.students.keys():
+            raise StartAgain
+        if queued:
+            self.read_records(ids)
+
+    def _unlocked(self) -> set[int]:
+        """List the courses that a promotion could free or unblock and that are not locked yet.
+
+        The old course of a swap, and what a promoted student waits for: everything after a swap,
+        else what is taken together with the course.
+        """
+        courses, needed = self.facts.courses, set[int]()
+        for course in self.facts.locked():
+            if not (course.has_free_seat or course.course_id in self._movable):
+                continue
+            for student_id, queued in course.queue.items():
+                if queued.instead_of is not None:
+                    needed.add(queued.instead_of)
+                for course_id, enrollment in self.facts.students[student_id].enrollments.items():
+                    other = courses[course_id]
+                    if enrollment.status == "waitlisted" and not other.is_locked:
+                        is_moved = queued.instead_of or other.is_taken_with(course.code)
+                        needed.update({course_id} if is_moved else ())
+        return {course_id for course_id in needed if not self._is_locked(course_id)}
+
+    def _is_locked(self, course_id: int) -> bool:
+        course = self.facts.courses.get(course_id)
+        return course is not None and course.is_locked
+
+    # ── requests ──
 
     def student(self, request: Request) -> StudentFact | Refusal:
         """Find the student of a request among those locked."""
@@ -145,9 +261,22 @@ class Deciding:
         return found or Refusal("unknown-student", f"there is no student {key}")
 
     def load(self, requests: list[Request]) -> list[StudentFact | Refusal]:
-        """Load the enrollments that requests are about; gives the student of each request."""
+        """Load what the rules read about the students; gives the student of each request."""
         students = [self.student(request) for request in requests]
-        self._load_enrollments(requests, students)
+        named = {s.student_id: s for s in students if isinstance(s, StudentFact)}
+        earliest = self._pairs(requests, students)
+        self.transcripts.read(list(named.values()), earliest.keys())
+        if any(key[0] in named and not self._is_locked(key[1]) for key in self.transcripts.waits):
+            raise StartAgain  # the student has joined a queue since the courses were locked
+        self.transcripts.waits.clear()
+        self.transcripts.read_recorded(
+            [
+                key
+                for key, on in earliest.items()
+                if (enrollment := named[key[0]].enrollments.get(key[1])) is not None
+                and on <= enrollment.status_since
+            ]
+        )
         return students
 
     def decide(
@@ -162,10 +291,10 @@ class Deciding:
             for request, student in zip(requests, students, strict=True)
         ]
 
-    def _load_enrollments(
+    def _pairs(
         self, requests: list[Request], students: list[StudentFact | Refusal]
-    ) -> None:
-        """Look up the pairs of the requests, and for old dates what was recorded about them."""
+    ) -> dict[Key, date]:
+        """List the pairs that requests can be about, each with its earliest date."""
         earliest: dict[Key, date] = {}
         possible = self.index.possible
         for request, student in zip(requests, students, strict=True):
@@ -178,48 +307,7 @@ class Deciding:
                     key = (student_id, course.course_id)
                     if key not in earliest or on < earliest[key]:
                         earliest[key] = on
-        courses = self.facts.courses
-        known = [key for key in earliest if key[0] in courses[key[1]].enrollments]
-        found = self._read_pairs(sorted(earliest.keys() - known if known else earliest))
-        self._read_recorded(
-            [
-                key
-                for key in (*known, *found)
-                if earliest[key] <= courses[key[1]].enrollments[key[0]].status_since
-            ]
-        )
-
-    def _read_pairs(self, keys: list[Key]) -> list[Key]:
-        """Look up enrollments, the waitlisted aside; gives the keys that have one."""
-        if not keys:
-            return []
-        query = statements.enrollments(is_sqlite=self.is_sqlite)
-        parameters = statements.pair_parameters(keys, is_sqlite=self.is_sqlite)
-        found = []
-        for row in self._rows(query, parameters):
-            student_id, course_id, status, enrolled_on, since, grade = row
-            self.facts.courses[course_id].enrollments[student_id] = EnrollmentFact(
-                status, enrolled_on, since, changed_on=since, grade=grade
-            )
-            found.append((student_id, course_id))
-        return found
-
-    def _read_recorded(self, keys: list[Key]) -> None:
-        """Read what was recorded, and not undone, about pairs; promotions do not count."""
-        if not keys:
-            return
-        if self.index_pause is not None:
-            self.index_pause.end(of="enrollment_events")
-        query = statements.recorded(is_sqlite=self.is_sqlite)
-        parameters = statements.pair_parameters(sorted(keys), is_sqlite=self.is_sqlite)
-        latest: dict[Key, date] = {}
-        for student_id, course_id, action, on, grade in self._rows(query, parameters):
-            key = (student_id, course_id)
-            enrollment = self.facts.courses[course_id].enrollments.get(student_id)
-            if enrollment is not None:
-                enrollment.recorded = (*enrollment.recorded, (action, on, grade))
-                latest[key] = max(on, latest.get(key, on))
-        for key, on in latest.items():
-            enrollment = self.facts.courses[key[1]].enrollments.get(key[0])
-            if enrollment is not None and not enrollment.is_moved:
-                enrollment.changed_on = on
+                if change.instead_of is not None:
+                    for course in possible(Change("drop", change.instead_of)):
+                        earliest.setdefault((student_id, course.course_id), date.max)
+        return earliest

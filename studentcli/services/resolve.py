@@ -1,14 +1,16 @@
 """Which course, term or student a word means. A word that could mean two things means none."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from studentcli import conditions
 from studentcli.database import listed_in
 from studentcli.facts import CourseFact, StudentFact, TermFact
+from studentcli.meetings import parse as parse_meetings
 from studentcli.models import Course, Student, Term
 from studentcli.requests import Change, CourseWord, Policy, Refusal
 from studentcli.services import statements
@@ -76,13 +78,20 @@ class CourseIndex:
         self.terms = {term.code: term for term in terms}
         self.policy = policy
         self.default_term = default_term
+        self.term_by_id = {term.term_id: term for term in terms}
         self.by_id: dict[int, CourseFact] = {}
         self._by_code: dict[str, list[CourseFact]] = {}
         self._one: dict[CourseWord, CourseFact | Refusal] = {}
         self._found: dict[CourseWord, tuple[str | Refusal, list[CourseFact]]] = {}
         for course in courses:
-            self.by_id[course.course_id] = course
-            self._by_code.setdefault(course.code, []).append(course)
+            self.add(course)
+
+    def add(self, course: CourseFact) -> None:
+        """Take a course in that a word could mean."""
+        self.by_id[course.course_id] = course
+        self._by_code.setdefault(course.code, []).append(course)
+        self._one.clear()
+        self._found.clear()
 
     def split(self, word: CourseWord) -> tuple[str | None, str]:
         """Split a word into the term it names, or none, and the rest."""
@@ -150,7 +159,7 @@ class CourseIndex:
         own = [
             (course, enrollment.status)
             for course in self.readings(word)
-            if (enrollment := course.enrollments.get(student.student_id)) is not None
+            if (enrollment := student.enrollments.get(course.course_id)) is not None
         ]
         live = [course for course, status in own if status in LIVE]
         if len(live) > 1:
@@ -191,11 +200,41 @@ def load_courses(
     """Load courses by id, without seats or queue: what a query of `statements` selects."""
     by_id = {term.term_id: term for term in terms}
     found = session.connection().execute(query, parameters or {})
-    return [
-        CourseFact(course_id, by_id[term_id], code, section, status, capacity, waitlist)
-        for course_id, term_id, code, section, status, capacity, waitlist in found
-        if term_id in by_id
-    ]
+    return [_course_fact(by_id[row[1]], row) for row in found if row[1] in by_id]
+
+
+READERS: Final[dict[str, Callable[[str | None], Any]]] = {
+    "requires": conditions.parse_requirements,
+    "corequisites": conditions.parse_corequisites,
+    "meetings": parse_meetings,
+    "restricted": conditions.parse_restriction,
+    "reserved": conditions.parse_reservations,
+    "tags": conditions.parse_tags,
+}
+"""How the texts of records become what the rules look at, by the name of the fact."""
+
+
+def _course_fact(term: TermFact, row: Any) -> CourseFact:
+    (
+        course_id, _, code, section, status, capacity, waitlist, credit_hours, repeats, requires,
+        corequisites, meetings, restricted, reserved, *calendar, has_sections,
+    ) = row  # fmt: skip
+    enroll_from, enroll_until, drop_until, withdraw_until = calendar
+    return CourseFact(
+        course_id, term, code, section, status, capacity, waitlist,
+        credit_hours=credit_hours,
+        repeats=repeats,
+        requires=READERS["requires"](requires),
+        corequisites=READERS["corequisites"](corequisites),
+        meetings=READERS["meetings"](meetings),
+        restricted=READERS["restricted"](restricted),
+        reserved=READERS["reserved"](reserved),
+        enroll_from=enroll_from,
+        enroll_until=enroll_until,
+        drop_until=drop_until,
+        withdraw_until=withdraw_until,
+        has_sections=has_sections,
+    )  # fmt: skip
 
 
 def find_course(session: Session, word: str | int, policy: Policy, term: str | None) -> CourseFact:

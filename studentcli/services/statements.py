@@ -4,10 +4,21 @@ Measured: building one took SQLAlchemy as long as PostgreSQL needed to answer it
 parameters (`database.list_parameter`), so that one statement serves every number of values.
 """
 
+import json
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Select, TextualSelect, func, null, or_, select, text, union_all
+from sqlalchemy import (
+    Select,
+    TextualSelect,
+    func,
+    null,
+    or_,
+    select,
+    text,
+    union_all,
+)
+from sqlalchemy.orm import aliased
 
 from studentcli.database import listed
 from studentcli.models import Course, EnrollmentEvent, Student, StudentCourses, Term
@@ -20,24 +31,54 @@ Query = Select[*tuple[Any, ...]]
 def terms() -> Query:
     """Select every term, by code, in the order of `TermFact`."""
     return select(
-        Term.id, Term.code, Term.time_zone, Term.starts_on, Term.ends_on,
-        Term.enroll_from, Term.enroll_until,
+        Term.id, Term.code, Term.time_zone, Term.starts_on, Term.ends_on, Term.enroll_from,
+        Term.enroll_until, Term.drop_until, Term.withdraw_until, Term.max_credits,
+        Term.max_waitlists, Term.grades,
     ).order_by(Term.code)  # fmt: skip
 
 
 @cache
-def courses(*, is_sqlite: bool, locks: bool) -> Query:
-    """Select the courses of the ids in `:courses`, by id."""
-    query = course_columns().where(listed(Course.id, "courses", is_sqlite=is_sqlite))
-    return query.with_for_update(key_share=True) if locks else query
+def courses(*, is_sqlite: bool, locks: bool, further: bool = False) -> Query:
+    """Select the courses of the ids in `:courses` and those in which `:ids`, `:numbers` wait.
+
+    By id. `further` courses are locked out of turn: those that somebody holds are left out, for
+    waiting could end in a deadlock.
+    """
+    wanted = listed(Course.id, "courses", is_sqlite=is_sqlite)
+    query = course_columns()
+    if further:
+        query = query.where(wanted)
+    else:
+        waits = (
+            select(StudentCourses.course_id)
+            .join(Student, Student.id == StudentCourses.student_id)
+            .where(
+                StudentCourses.queue_place.is_not(None),
+                or_(
+                    listed(Student.id, "ids", is_sqlite=is_sqlite),
+                    listed(Student.student_number, "numbers", is_sqlite=is_sqlite),
+                ),
+            )
+        )
+        query = query.where(or_(wanted, Course.id.in_(waits)))
+    return query.with_for_update(key_share=True, skip_locked=further) if locks else query
 
 
 @cache
 def course_columns() -> Query:
-    """Select what `CourseFact` is made of, by id, from every course."""
+    """Select what `CourseFact` is made of, by id, from every course.
+
+    The last column tells whether the code has further sections in the term.
+    """
+    other = aliased(Course)
     return select(
-        Course.id, Course.term_id, Course.code, Course.section, Course.status,
-        Course.capacity, Course.waitlist_capacity,
+        Course.id, Course.term_id, Course.code, Course.section, Course.status, Course.capacity,
+        Course.waitlist_capacity, Course.credit_hours, Course.repeats, Course.requires,
+        Course.corequisites, Course.meetings, Course.restricted, Course.reserved,
+        Course.enroll_from, Course.enroll_until, Course.drop_until, Course.withdraw_until,
+        select(other.id)
+        .where(other.term_id == Course.term_id, other.code == Course.code, other.id != Course.id)
+        .exists(),
     ).order_by(Course.id)  # fmt: skip
 
 
@@ -51,12 +92,12 @@ def seats_and_queues(*, is_sqlite: bool) -> Query:
     table = StudentCourses
     queues = select(
         table.course_id, null().label("taken"), table.student_id, table.enrolled_on,
-        table.status_since, table.queue_place,
+        table.status_since, table.queue_place, table.instead_of_id,
     )  # fmt: skip
     queues = queues.where(
         listed(table.course_id, "courses", is_sqlite=is_sqlite), table.status == "waitlisted"
     )
-    seats = select(table.course_id, func.count(), *[null()] * 4).where(
+    seats = select(table.course_id, func.count(), *[null()] * 5).where(
         listed(table.course_id, "limited", is_sqlite=is_sqlite), table.status.in_(SEATED_STATUSES)
     )
     both = union_all(queues, seats.group_by(table.course_id)).subquery()
@@ -64,16 +105,52 @@ def seats_and_queues(*, is_sqlite: bool) -> Query:
 
 
 @cache
-def students(*, is_sqlite: bool, locks: bool, by: tuple[str, ...]) -> Query:
+def filled(*, is_sqlite: bool) -> TextualSelect:
+    """Count who of a tag has a seat, for every (course, tag) of `tag_parameters`."""
+    if is_sqlite:
+        pairs = (
+            "(SELECT json_extract(value, '$[0]') AS course_id, json_extract(value, '$[1]') AS tag"
+            " FROM json_each(:pairs)) AS p"
+        )
+        holds = "instr(' ' || s.tags || ' ', ' ' || p.tag || ' ') > 0"
+    else:
+        pairs = "unnest(CAST(:courses AS bigint[]), CAST(:tags AS text[])) AS p(course_id, tag)"
+        holds = "strpos(' ' || s.tags || ' ', ' ' || p.tag || ' ') > 0"
+    seated = ", ".join(f"'{status}'" for status in SEATED_STATUSES)
+    return text(
+        f"SELECT p.course_id, p.tag, count(*) AS seats FROM {pairs}"
+        " JOIN student_courses sc ON sc.course_id = p.course_id"
+        f" JOIN students s ON s.id = sc.student_id WHERE sc.status IN ({seated}) AND {holds}"
+        " GROUP BY p.course_id, p.tag"
+    ).columns(Course.id, Student.tags, Course.capacity)
+
+
+def tag_parameters(pairs: list[tuple[int, str]], *, is_sqlite: bool) -> dict[str, Any]:
+    """Give the parameters of `filled` for (course id, tag)."""
+    if is_sqlite:
+        return {"pairs": json.dumps(pairs)}
+    return {"courses": [pair[0] for pair in pairs], "tags": [pair[1] for pair in pairs]}
+
+
+@cache
+def students(*, is_sqlite: bool, locks: bool, by: tuple[str, ...], further: bool = False) -> Query:
     """Select students by id, in the order of `StudentFact`; `by` names the lists that are given.
 
-    They are `:numbers` and `:ids`; with both, whoever is in one of them.
+    They are `:numbers` and `:ids`; with both, whoever is in one of them. `further` as in `courses`.
     """
     columns = {"numbers": Student.student_number, "ids": Student.id}
     conditions = [listed(columns[name], name, is_sqlite=is_sqlite) for name in by]
-    query = select(Student.id, Student.student_number, Student.status)
+    query = select(
+        Student.id, Student.student_number, Student.status, Student.max_credit_hours, Student.tags
+    )
     query = query.where(or_(*conditions)).order_by(Student.id)
-    return query.with_for_update(key_share=True) if locks else query
+    return query.with_for_update(key_share=True, skip_locked=further) if locks else query
+
+
+ENROLLMENT: Final = "enrollment"
+HOLD: Final = "hold"
+GRANT: Final = "grant"
+COURSE: Final = "course"
 
 
 def _pairs(*, is_sqlite: bool) -> str:
@@ -83,31 +160,63 @@ def _pairs(*, is_sqlite: bool) -> str:
             "(SELECT CAST(key AS INTEGER) AS student_id, value AS course_id"
             " FROM json_each(:pairs)) AS p"
         )
-    arrays = "unnest(CAST(:students AS bigint[]), CAST(:courses AS bigint[]))"
+    arrays = "unnest(CAST(:pair_students AS bigint[]), CAST(:pair_courses AS bigint[]))"
     return f"{arrays} AS p(student_id, course_id)"
 
 
 def pair_parameters(keys: list[tuple[int, int]], *, is_sqlite: bool) -> dict[str, Any]:
-    """Give the parameters of `enrollments` and `recorded` for (student id, course id)."""
+    """Give the parameters of `records` and `recorded` for (student id, course id)."""
     if is_sqlite:
         # An object whose names repeat: json_each walks it as it stands, one row a member.
         return {"pairs": "{" + ",".join(f'"{s}":{c}' for s, c in keys) + "}"}
     student_ids, course_ids = zip(*keys, strict=True)
-    return {"students": list(student_ids), "courses": list(course_ids)}
+    return {"pair_students": list(student_ids), "pair_courses": list(course_ids)}
 
 
 @cache
-def enrollments(*, is_sqlite: bool) -> TextualSelect:
-    """Select the enrollments of pairs, the waitlisted aside."""
+def records(*, is_sqlite: bool, whole: bool) -> TextualSelect:
+    """Select what the rules read about the students of `:students`, in one statement.
+
+    Rows of four kinds share the columns: enrollments (the `whole` record of a student, else those
+    of the pairs that `pair_parameters` gives; with `:known` the courses of a whole record that are
+    not in it), holds and overrides that were not taken back.
+    """
+    mine = "IN (SELECT value FROM json_each(:students))" if is_sqlite else "= ANY(:students)"
+    enrollments = (
+        f"'{ENROLLMENT}' AS kind, sc.student_id, sc.course_id, sc.status, sc.grade,"
+        " CAST(NULL AS text), CAST(NULL AS text), sc.enrolled_on, sc.status_since,"
+        " sc.queue_place, sc.instead_of_id"
+    )
+    pairs = _pairs(is_sqlite=is_sqlite)
+    arms = [
+        f"SELECT {enrollments} FROM student_courses sc WHERE sc.student_id {mine}"
+        if whole
+        else f"SELECT {enrollments} FROM {pairs} CROSS JOIN student_courses sc"
+        " WHERE sc.student_id = p.student_id AND sc.course_id = p.course_id",
+        (
+            f"SELECT '{HOLD}', h.student_id, h.id, h.blocks, h.kind, h.reason, NULL,"
+            f" h.from_on, h.until_on, NULL, NULL FROM holds h WHERE h.student_id {mine}"
+            " AND h.lifted_at IS NULL"
+        ),
+        (
+            f"SELECT '{GRANT}', o.student_id, o.course_id, o.rule, NULL, NULL, NULL,"
+            f" o.until_on, NULL, NULL, o.id FROM overrides o WHERE o.student_id {mine}"
+            " AND o.revoked_at IS NULL"
+        ),
+    ]
+    if whole:
+        known = "IN (SELECT value FROM json_each(:known))" if is_sqlite else "= ANY(:known)"
+        arms.append(
+            f"SELECT '{COURSE}', c.term_id, c.id, c.code, c.section, c.meetings, c.corequisites,"
+            " NULL, NULL, CAST(round(c.credit_hours * 100) AS integer), NULL FROM courses c"
+            f" WHERE c.id IN (SELECT course_id FROM student_courses WHERE student_id {mine})"
+            f" AND NOT (c.id {known})"
+        )
     table = StudentCourses
-    return text(
-        "SELECT sc.student_id, sc.course_id, sc.status, sc.enrolled_on, sc.status_since,"
-        f" sc.grade FROM {_pairs(is_sqlite=is_sqlite)} CROSS JOIN student_courses sc"
-        " WHERE sc.student_id = p.student_id AND sc.course_id = p.course_id"
-        " AND sc.status <> 'waitlisted'"
-    ).columns(
-        table.student_id, table.course_id, table.status, table.enrolled_on, table.status_since,
-        table.grade,
+    return text(" UNION ALL ".join(arms)).columns(
+        Course.title, table.student_id, table.course_id, table.status, table.grade, Course.requires,
+        Course.corequisites, table.enrolled_on, table.status_since, table.queue_place,
+        table.instead_of_id,
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ COPY_FROM: Final = 300
 
 STATE_COLUMNS: Final = (
     "student_id", "course_id", "status", "enrolled_on", "status_since", "queue_place", "grade",
+    "instead_of_id",
 )  # fmt: skip
 _PLACE: Final = STATE_COLUMNS.index("queue_place")
 EVENT_COLUMNS: Final = (
@@ -69,7 +70,7 @@ def finished_rows(
     for (student_id, course_id), state in sorted(changed.items(), key=itemgetter(0)):
         row = (
             student_id, course_id, state.status, stored[state.enrolled_on],
-            stored[state.status_since], state.place, state.grade,
+            stored[state.status_since], state.place, state.grade, state.instead_of,
         )  # fmt: skip
         (moved if state.in_table else new).append(row)
         state.in_table = True
@@ -186,7 +187,7 @@ def _update(connection: Connection, rows: list[Row]) -> None:
             [(*row[2:], *row[:2]) for row in rows],
         )
         return
-    casts = ("bigint", "bigint", "text", "date", "date", "integer", "text")
+    casts = ("bigint", "bigint", "text", "date", "date", "integer", "text", "bigint")
     arrays = ", ".join(f"%s::{cast}[]" for cast in casts)
     assignments = ", ".join(f"{name} = v.{name}" for name in STATE_COLUMNS[2:])
     connection.exec_driver_sql(

@@ -1,0 +1,85 @@
+"""The rule book: every rule of registration as one row. All of them are always evaluated."""
+
+from collections.abc import Callable, Iterable
+from typing import Final, Literal, NamedTuple
+
+from studentcli.requests import Refusal
+from studentcli.rules import admission, load, record
+from studentcli.rules.case import Case
+
+
+class Rule(NamedTuple):
+    """A rule: its stable code, the function that judges, and for what it counts.
+
+    `always`: for a seat and for a place in the queue; `seat`: only for a seat, so that it is judged
+    when the queue gives one; `place`: only for a place in the queue.
+    """
+
+    code: str
+    judge: Callable[[Case], Refusal | None]
+    counts: Literal["always", "seat", "place"] = "always"
+
+
+ADDING: Final = (
+    Rule("student-inactive", admission.student_is_inactive),
+    Rule("course-closed", admission.course_is_closed),
+    Rule("hold", admission.hold_on_record),
+    Rule("window-closed", admission.window_is_closed),
+    Rule("restricted", admission.student_is_restricted),
+    Rule("prerequisite-missing", record.prerequisite_is_missing),
+    Rule("duplicate-section", record.section_is_a_duplicate),
+    Rule("repeat-limit", record.repeats_are_used_up),
+    Rule("corequisite-missing", record.corequisite_is_missing, "seat"),
+    Rule("time-conflict", load.time_conflicts, "seat"),
+    Rule("credit-load", load.credit_load_is_exceeded, "seat"),
+    Rule("corequisite-missing", record.corequisite_is_unplanned, "place"),
+    Rule("waitlist-limit", load.waitlists_are_used_up, "place"),
+)
+DROPPING: Final = (
+    Rule("hold", admission.hold_on_record),
+    Rule("drop-deadline", admission.drop_is_late),
+)
+WITHDRAWING: Final = (
+    Rule("hold", admission.hold_on_record),
+    Rule("withdraw-deadline", admission.withdrawal_is_late),
+)
+LEAVING: Final = {"drop": DROPPING, "withdraw": WITHDRAWING}
+SEATING: Final = ("course-full", "waitlist-full", "seat-reserved")
+"""What `seats` says when there is neither a seat nor a place."""
+
+ALWAYS: Final = tuple(rule for rule in ADDING if rule.counts == "always")
+FOR_A_SEAT: Final = tuple(rule for rule in ADDING if rule.counts == "seat")
+FOR_A_PLACE: Final = tuple(rule for rule in ADDING if rule.counts == "place")
+
+OVERRIDABLE: Final = frozenset(
+    {rule.code for rule in (*ADDING, *DROPPING, *WITHDRAWING)} | {*SEATING, "already-withdrawn"}
+)
+
+
+class Verdict(NamedTuple):
+    """What rules say: the refusals that stand, and the codes that an override has cleared."""
+
+    refusals: tuple[Refusal, ...] = ()
+    cleared: frozenset[str] = frozenset()
+
+    def __add__(self, other: "Verdict") -> "Verdict":  # type: ignore[override]
+        """Take two verdicts together."""
+        return Verdict(self.refusals + other.refusals, self.cleared | other.cleared)
+
+
+CLEAR: Final = Verdict()
+
+
+def judge(rules: Iterable[Rule], case: Case) -> Verdict:
+    """Judge a case by every one of some rules, not only by the first that fails."""
+    found = [refusal for rule in rules if (refusal := rule.judge(case)) is not None]
+    return weigh(found, case) if found else CLEAR
+
+
+def weigh(found: Iterable[Refusal], case: Case) -> Verdict:
+    """Tell the refusals that stand from those that an override clears."""
+    allowed = case.allowed
+    return Verdict(
+        tuple(refusal for refusal in found if refusal.code not in allowed),
+        frozenset(refusal.code for refusal in found if refusal.code in allowed),
+    )

@@ -1,0 +1,59 @@
+"""One change with everything that judging it needs: what every rule is given."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from studentcli.facts import CourseFact, EnrollmentFact, StudentFact
+from studentcli.requests import Change, Policy
+
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Case(NamedTuple):
+    """One change of one student in one course, on one day.
+
+    `courses` holds every course that the student is or was in, by id. `given_up` is the course of
+    `--instead-of`. `together` leads from the codes that the same request adds to `seat` or
+    `place`, as far as it has been found out; `leaving` names the courses that it drops.
+    """
+
+    change: Change
+    student: StudentFact
+    course: CourseFact
+    enrollment: EnrollmentFact | None
+    on: date
+    policy: Policy
+    courses: Mapping[int, CourseFact]
+    given_up: CourseFact | None = None
+    together: Mapping[str, str] = NOTHING
+    leaving: frozenset[int] = frozenset()
+
+    @property
+    def today(self) -> date:
+        """Today in the zone of the course's term."""
+        return self.policy.today(self.course.term.time_zone)
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """The rules that may be broken: by the change itself, or by a granted override."""
+        grants = self.student.grants.get(self.course.course_id)
+        if not grants:
+            return self.change.overrides
+        granted = (grant.rule for grant in grants if grant.is_active(self.today))
+        return self.change.overrides.union(granted)
+
+    def others(self, *statuses: str) -> Iterator[tuple[CourseFact, EnrollmentFact]]:
+        """Give the student's other courses in these states, without the one that is given up."""
+        courses = self.courses
+        mine = self.course.course_id
+        old = 0 if self.given_up is None else self.given_up.course_id
+        for course_id, enrollment in self.student.enrollments.items():
+            if enrollment.status in statuses and course_id not in {mine, old}:
+                yield courses[course_id], enrollment
+
+    def this_term(self, *statuses: str) -> Iterator[tuple[CourseFact, EnrollmentFact]]:
+        """Give those of the same term."""
+        term = self.course.term
+        return (pair for pair in self.others(*statuses) if pair[0].term is term)

@@ -1,0 +1,70 @@
+"""How much fits into a student's term: hours of the week, credit hours, waitlists."""
+
+from decimal import Decimal
+
+from studentcli.meetings import overlap
+from studentcli.requests import Refusal
+from studentcli.rules.case import Case
+
+
+def time_conflicts(case: Case) -> Refusal | None:
+    """Refuse a course that meets while another one of the student does."""
+    course = case.course
+    if not course.meetings:
+        return None
+    term = course.term
+    dates = term.starts_on, term.ends_on
+    found = []
+    for other, _ in case.others("enrolled"):
+        if other.meetings:
+            theirs = other.term.starts_on, other.term.ends_on
+            pair = overlap(
+                course.meetings, other.meetings, my_term=dates, their_term=theirs,
+                same_term=other.term is term,
+            )  # fmt: skip
+            if pair is not None:
+                found.append(f"{pair[0].when} overlaps {other.ref} ({pair[1].when})")
+    if not found:
+        return None
+    return Refusal("time-conflict", f"{course.ref} {', '.join(sorted(found))}")
+
+
+def credit_load_is_exceeded(case: Case) -> Refusal | None:
+    """Refuse more credit hours in a term than the student, else the term, allows."""
+    course, student = case.course, case.student
+    limit = course.term.max_credits if student.max_credits is None else student.max_credits
+    if limit is None:
+        return None
+    taken = sum(
+        (other.credit_hours for other, _ in case.this_term("enrolled", "completed")), Decimal(0)
+    )
+    if taken + course.credit_hours <= limit:
+        return None
+    whose = student.number if student.max_credits is not None else course.term.code
+    return Refusal(
+        "credit-load",
+        f"{course.ref} ({_plain(course.credit_hours)} credits) would make"
+        f" {_plain(taken + course.credit_hours)} of at most {_plain(limit)} ({whose})",
+        f"studentcli student edit {student.number} --max-credits HOURS",
+    )
+
+
+def _plain(hours: Decimal) -> str:
+    return f"{hours.normalize():f}"
+
+
+def waitlists_are_used_up(case: Case) -> Refusal | None:
+    """Refuse a further waitlist of a term that bounds their number."""
+    limit = case.course.term.max_waitlists
+    if limit is None:
+        return None
+    waits = [other.ref for other, _ in case.this_term("waitlisted")]
+    if len(waits) < limit:
+        return None
+    number = case.student.number
+    on = f": {', '.join(sorted(waits))}" if waits else ""
+    return Refusal(
+        "waitlist-limit",
+        f"{number} may be on {limit} waitlists of {case.course.term.code} and is on"
+        f" {len(waits)}{on}",
+    )

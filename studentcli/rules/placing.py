@@ -1,0 +1,81 @@
+"""Where an add leads: to a seat, to a place in the queue, or to neither."""
+
+from typing import NamedTuple
+
+from studentcli.facts import Facts
+from studentcli.requests import Refusal
+from studentcli.rules.case import Case
+from studentcli.rules.queue import judge_promotion, promotion_case, queue_can_move
+from studentcli.rules.seats import Seats, full_sentence, judge_seat
+
+
+class Place(NamedTuple):
+    """Where an add leads: `enrolled`, `waitlisted`, or neither and why.
+
+    `at_once` says of a place that the queue gives the seat as soon as it is run; `beyond` of a seat
+    that it is there only by an override, and names the rule.
+    """
+
+    status: str | None
+    refusal: Refusal | None = None
+    at_once: bool = False
+    beyond: str | None = None
+
+
+def place_for(case: Case, facts: Facts, *, can_sit: bool) -> Place:
+    """Find a seat, or a place in the queue.
+
+    Whenever a queue exists a newcomer joins its end, also in front of a free seat: then the queue
+    is run, and whoever is eligible and first gets the seat (SEMANTICS, waitlist).
+
+    Args:
+        case: the add.
+        facts: with the students of a queue that can move.
+        can_sit: whether every rule for a seat is met.
+    """
+    course, policy = case.course, case.policy
+    if not course.queue and not course.reserved and course.has_free_seat:
+        return Place("enrolled")
+    seats = Seats(course, case.today)
+    blocked = seats.refuse(case.student)
+    if "course-full" in case.allowed and (blocked is not None or course.queue):
+        return Place("enrolled", beyond="course-full")
+    if not course.queue and (blocked is None or blocked in case.allowed):
+        return Place("enrolled", beyond=blocked)
+    may_sit = can_sit and queue_can_move(course, policy)
+    if may_sit and _sits_at_once(case, seats, facts):
+        return Place("waitlisted", at_once=True)
+    return _place_in_queue(case, blocked)
+
+
+def _place_in_queue(case: Case, blocked: str | None) -> Place:
+    if case.policy.allow_waitlist:
+        if len(case.course.queue) < case.course.waitlist_capacity:
+            return Place("waitlisted")
+        if "waitlist-full" in case.allowed:
+            return Place("waitlisted", beyond="waitlist-full")
+    return Place(None, _no_place(case, blocked))
+
+
+def _sits_at_once(case: Case, seats: Seats, facts: Facts) -> bool:
+    """Tell whether a seat stays for a newcomer when everybody eligible in the queue has got one."""
+    for student_id in case.course.queue:
+        queued = promotion_case(student_id, case.course, facts, case.policy)
+        if not judge_promotion(queued, seats).refusals:
+            seats.take(queued.student)
+    return not judge_seat(case, seats).refusals
+
+
+def _no_place(case: Case, blocked: str | None) -> Refusal:
+    """Say why there is neither a seat nor a place in the queue."""
+    course, waiting, full = case.course, len(case.course.queue), full_sentence(case, blocked)
+    if case.policy.allow_waitlist and course.waitlist_capacity:
+        return Refusal(
+            "waitlist-full",
+            f"{full} and its waitlist is full too ({waiting}/{course.waitlist_capacity})",
+            "try another section, or raise --waitlist with studentcli course edit",
+        )
+    hint = "try another section, or raise the capacity with studentcli course edit"
+    if waiting < course.waitlist_capacity:
+        hint = "leave out --no-waitlist to join the queue"
+    return Refusal("seat-reserved" if blocked == "seat-reserved" else "course-full", full, hint)

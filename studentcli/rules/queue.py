@@ -1,0 +1,172 @@
+"""The queue of a course: who moves up when a seat becomes free, and why somebody does not."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Final
+
+from studentcli.facts import CourseFact, Event, Facts, Move, StudentFact
+from studentcli.requests import Change, Policy, Promotion, Refusal
+from studentcli.rules.book import ALWAYS, CLEAR, DROPPING, FOR_A_SEAT, Verdict, judge
+from studentcli.rules.case import Case
+from studentcli.rules.seats import Seats, judge_seat
+
+Own = Mapping[tuple[int, int], Change]
+"""The changes of the request under way, by (student id, course id): their overrides count."""
+NOBODY: Final[Own] = {}
+
+
+def queue_can_move(course: CourseFact, policy: Policy) -> bool:
+    """Tell whether anybody could move up: a seat, an open course, the window not over."""
+    if not course.queue or course.status != "open":
+        return False
+    until = course.window[1]
+    if until is not None and policy.today(course.term.time_zone) > until:
+        return False
+    return course.has_free_seat or course.has_extra_seats
+
+
+def promotion_case(
+    student_id: int, course: CourseFact, facts: Facts, policy: Policy, own: Own = NOBODY
+) -> Case:
+    """Put the promotion of a queued student as a case: judged by the same rules, as of today."""
+    student = facts.students[student_id]
+    enrollment = course.queue[student_id]
+    change = own.get((student_id, course.course_id)) or Change("enroll", course.course_id)
+    return Case(
+        change, student, course, enrollment, policy.today(course.term.time_zone), policy,
+        facts.courses, _given_up(student, course, facts),
+    )  # fmt: skip
+
+
+def _given_up(student: StudentFact, course: CourseFact, facts: Facts) -> CourseFact | None:
+    """Give the course that a promotion gives up, as long as the student is enrolled in it."""
+    old_id = course.queue[student.student_id].instead_of
+    old = None if old_id is None else student.enrollments.get(old_id)
+    is_live = old is not None and old.status in {"enrolled", "waitlisted"}
+    return facts.courses[old_id] if is_live and old_id is not None else None
+
+
+def judge_promotion(case: Case, seats: Seats) -> Verdict:
+    """Judge a promotion: the rules, the drop of a course that is given up, then the seat."""
+    verdict = judge(ALWAYS, case) + judge(FOR_A_SEAT, case) + judge_given_up(case)
+    return verdict + judge_seat(case, seats)
+
+
+def judge_given_up(case: Case) -> Verdict:
+    """Judge whether the course of a swap can be dropped."""
+    old = case.given_up
+    if old is None:
+        return CLEAR
+    enrollment = case.student.enrollments.get(old.course_id)
+    change = Change("drop", old.course_id, reason=case.change.reason)
+    change.overrides = case.change.overrides
+    return judge(
+        DROPPING, case._replace(change=change, course=old, enrollment=enrollment, given_up=None)
+    )
+
+
+def judge_queue(course: CourseFact, facts: Facts, policy: Policy) -> dict[int, Verdict]:
+    """Judge every queued student, in the order of places, as if those before had had their turn."""
+    seats = Seats(course, policy.today(course.term.time_zone))
+    found: dict[int, Verdict] = {}
+    for student_id in course.queue:
+        case = promotion_case(student_id, course, facts, policy)
+        found[student_id] = judge_promotion(case, seats)
+        if not found[student_id].refusals:
+            seats.take(case.student)
+    return found
+
+
+def run_queue(
+    course: CourseFact, facts: Facts, policy: Policy, own: Own = NOBODY
+) -> list[Promotion]:
+    """Give the free seats of a course to its queue, first come first served.
+
+    Whoever a rule blocks keeps the place and is passed over, with an event that names the rule.
+    """
+    promotions: list[Promotion] = []
+    if not queue_can_move(course, policy):
+        return promotions
+    today = policy.today(course.term.time_zone)
+    for student_id in list(course.queue):
+        if not (course.has_free_seat or course.has_extra_seats):
+            break
+        case = promotion_case(student_id, course, facts, policy, own)
+        verdict = judge_promotion(case, Seats(course, today))
+        if not verdict.refusals:
+            promotions.append(_promote(case, facts, verdict, today))
+        elif course.has_free_seat:
+            facts.events.append(_passed_over(case, verdict.refusals[0], today))
+    return promotions
+
+
+def _promote(case: Case, facts: Facts, verdict: Verdict, today: date) -> Promotion:
+    student, course, old = case.student, case.course, case.given_up
+    if old is not None:
+        give_up(facts, student, old, course, on=today)
+    detail = detail_of(case, verdict.cleared)
+    facts.move(student, course, Move("promote", "enrolled", today, detail=detail))
+    return Promotion(
+        student.number, course.ref, student.student_id, course.course_id,
+        instead_of=None if old is None else old.ref, freed=None if old is None else old.course_id,
+    )  # fmt: skip
+
+
+def give_up(
+    facts: Facts, student: StudentFact, old: CourseFact, new: CourseFact, *, on: date,
+    line: int | None = None,
+) -> None:  # fmt: skip
+    """Drop the old course of a swap; the event says for which course."""
+    detail = json.dumps({"swap_to": new.ref}, ensure_ascii=False)
+    facts.move(student, old, Move("drop", "dropped", on, line, detail=detail))
+
+
+def detail_of(case: Case, cleared: frozenset[str], **more: object) -> str | None:
+    """Keep with an event why it was, which rules were overridden, and by which grants, as JSON."""
+    if not (cleared or more or case.change.reason):
+        return None
+    grants = case.student.grants.get(case.course.course_id, ())
+    used = [g.override_id for g in grants if g.rule in cleared - case.change.overrides]
+    detail = {
+        "reason": case.change.reason, "overrides": sorted(cleared), "granted": used, **more,
+    }  # fmt: skip
+    kept = {name: value for name, value in detail.items() if value}
+    return json.dumps(kept, ensure_ascii=False) if kept else None
+
+
+def _passed_over(case: Case, refusal: Refusal, today: date) -> Event:
+    student_id = case.student.student_id
+    place = case.course.queue[student_id].place
+    return Event(
+        None, student_id, case.course.course_id, "pass-over", "waitlisted", "waitlisted", place,
+        None, refusal.code, today, None,
+    )  # fmt: skip
+
+
+def run_queues(
+    touched: Iterable[CourseFact], facts: Facts, policy: Policy, own: Own = NOBODY
+) -> list[Promotion]:
+    """Run queues until nobody moves any more: a promotion can free a seat or unblock another."""
+    promotions: list[Promotion] = []
+    waiting = list(touched)
+    while waiting:
+        moved = run_queue(waiting.pop(0), facts, policy, own)
+        promotions += moved
+        for promotion in moved:
+            student, new = facts.students[promotion.student_id], facts.courses[promotion.course_id]
+            freed = None if promotion.freed is None else facts.courses[promotion.freed]
+            also = [] if freed is None else [freed]
+            also += [c for c in waits_of(student, facts) if freed or c.is_taken_with(new.code)]
+            waiting += [course for course in also if course not in waiting]
+    return promotions
+
+
+def waits_of(student: StudentFact, facts: Facts) -> list[CourseFact]:
+    """List the courses in whose queues a student waits, by id."""
+    waits = [
+        course_id
+        for course_id, enrollment in student.enrollments.items()
+        if enrollment.status == "waitlisted"
+    ]
+    return [facts.courses[course_id] for course_id in sorted(waits)]

@@ -1,0 +1,155 @@
+"""What the student's other courses say: prerequisites, corequisites, sections, repeats."""
+
+from collections.abc import Iterable
+
+from studentcli.conditions import Required
+from studentcli.facts import CourseFact, EnrollmentFact
+from studentcli.grades import scale
+from studentcli.requests import Refusal
+from studentcli.rules.case import Case
+
+Taken = tuple[CourseFact, EnrollmentFact]
+
+
+def prerequisite_is_missing(case: Case) -> Refusal | None:
+    """Refuse a student who has not passed what the course requires, in whatever term."""
+    groups = case.course.requires
+    if not groups:
+        return None
+    taken: dict[str, list[Taken]] = {}
+    for pair in case.others("completed", "enrolled"):
+        taken.setdefault(pair[0].code, []).append(pair)
+    missing = [
+        group
+        for group in groups
+        if not any(_is_met(item, pair) for item in group for pair in taken.get(item.code, ()))
+    ]
+    if not missing:
+        return None
+    wanted = ", and ".join(" or ".join(map(_spelled, group)) for group in missing)
+    codes = dict.fromkeys(item.code for group in missing for item in group)
+    have = [_evidence(pair) for code in codes for pair in taken.get(code, ())]
+    number = case.student.number
+    evidence = f"{number} has {', '.join(have)}" if have else f"{number} has taken none of them"
+    return Refusal(
+        "prerequisite-missing",
+        f"{case.course.ref} requires {wanted}; {evidence}",
+        f"studentcli courses {number} lists what was taken",
+    )
+
+
+def _is_met(item: Required, taken: Taken) -> bool:
+    course, enrollment = taken
+    if enrollment.status == "enrolled":
+        return item.in_progress
+    grade = enrollment.grade or ""
+    grades = scale(course.term.grades)
+    if item.min_grade is None:
+        return grades.passes(grade)
+    return grades.is_at_least(grade, item.min_grade)
+
+
+def _spelled(item: Required) -> str:
+    grade = f" with {item.min_grade} or better" if item.min_grade else ""
+    return f"{item.code}{grade}{' (or in progress)' if item.in_progress else ''}"
+
+
+def _evidence(taken: Taken) -> str:
+    course, enrollment = taken
+    if enrollment.status == "enrolled":
+        return f"{course.ref} in progress"
+    known = scale(course.term.grades).knows(enrollment.grade or "")
+    return f"{course.ref} with {enrollment.grade}{'' if known else ' (no grade of that term)'}"
+
+
+def corequisite_is_missing(case: Case) -> Refusal | None:
+    """Refuse a seat without the courses that belong to it, in the same term or request."""
+    return _missing_corequisite(case, {"seat"}, ("enrolled", "completed"))
+
+
+def corequisite_is_unplanned(case: Case) -> Refusal | None:
+    """Refuse a place in the queue unless what belongs to the course is at least queued for."""
+    return _missing_corequisite(case, {"seat", "place"}, ("enrolled", "completed", "waitlisted"))
+
+
+def _missing_corequisite(
+    case: Case, together: set[str], statuses: tuple[str, ...]
+) -> Refusal | None:
+    groups = case.course.corequisites
+    if not groups:
+        return None
+    have = {code for code, found in case.together.items() if found in together}
+    have.update(course.code for course, _ in case.this_term(*statuses))
+    missing = [group for group in groups if have.isdisjoint(group)]
+    if not missing:
+        return None
+    wanted = ", and ".join(" or ".join(group) for group in missing)
+    number, ref = case.student.number, case.course.ref
+    return Refusal(
+        "corequisite-missing",
+        f"{ref} is taken together with {wanted}; {number} is not enrolled in it",
+        f"studentcli enroll {number} {ref} {' '.join(group[0] for group in missing)}",
+    )
+
+
+def corequisite_is_left(case: Case) -> Refusal | None:
+    """Find the courses that lose what they are taken together with."""
+    code = case.course.code
+    kept = [pair for pair in case.this_term("enrolled") if pair[0].course_id not in case.leaving]
+    if not any(course.corequisites for course, _ in kept):
+        return None
+    have = {course.code for course, _ in kept} | case.together.keys()
+    broken = [
+        course.ref
+        for course, _ in kept
+        if any(code in group and have.isdisjoint(group) for group in course.corequisites)
+    ]
+    if not broken:
+        return None
+    return Refusal(
+        "corequisite-missing",
+        f"{case.student.number} stays in {_listed(broken)}, taken together with {case.course.ref}",
+        f"studentcli drop {case.student.number} {' '.join(broken)}",
+    )
+
+
+def _listed(refs: Iterable[str]) -> str:
+    return ", ".join(sorted(refs))
+
+
+def section_is_a_duplicate(case: Case) -> Refusal | None:
+    """Refuse a second section of one code in one term."""
+    course, courses, old = case.course, case.courses, case.given_up
+    if not course.has_sections:
+        return None
+    for course_id, enrollment in case.student.enrollments.items():
+        other = courses[course_id]
+        if (
+            other.code == course.code
+            and other.term is course.term
+            and other is not course
+            and other is not old
+            and enrollment.is_seated
+        ):
+            number = case.student.number
+            return Refusal(
+                "duplicate-section",
+                f"{number} is {enrollment.status} in {other.ref} already",
+                f"studentcli enroll {number} {course.ref} --instead-of {other.ref}",
+            )
+    return None
+
+
+def repeats_are_used_up(case: Case) -> Refusal | None:
+    """Refuse a code that the student has completed too often."""
+    limit = case.course.repeats
+    if limit is None:
+        return None
+    done = [course.ref for course, _ in case.others("completed") if course.code == case.course.code]
+    if len(done) <= limit:
+        return None
+    times = "not be repeated" if limit == 0 else f"be repeated {limit} times"
+    return Refusal(
+        "repeat-limit",
+        f"{case.course.code} may {times}; {case.student.number} has completed {_listed(done)}",
+    )

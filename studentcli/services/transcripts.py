@@ -1,0 +1,156 @@
+"""What the rules read about students beside their own row: enrollments, holds, overrides."""
+
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Executable
+from sqlalchemy.orm import Session
+
+from studentcli.conditions import parse_corequisites
+from studentcli.database import list_parameter
+from studentcli.facts import (
+    NO_GRANTS,
+    CourseFact,
+    EnrollmentFact,
+    Facts,
+    Grant,
+    HoldFact,
+    Key,
+    StudentFact,
+    TermFact,
+)
+from studentcli.meetings import parse as parse_meetings
+from studentcli.services import statements
+from studentcli.services.bulk import IndexPause
+from studentcli.services.resolve import is_sqlite
+
+
+class Transcripts:
+    """Reads the records of locked students into the facts.
+
+    `waits` collects (student id, course id) of the queues in which they were found to wait.
+    """
+
+    def __init__(self, session: Session, facts: Facts, terms: Iterable[TermFact]) -> None:
+        self.session = session
+        self.facts = facts
+        self.terms = {term.term_id: term for term in terms}
+        self.is_sqlite = is_sqlite(session)
+        self.waits: list[Key] = []
+        self.index_pause: IndexPause | None = None
+
+    def _list(self, values: Iterable[object]) -> object:
+        return list_parameter(values, is_sqlite=self.is_sqlite)
+
+    def _rows(self, query: Executable, parameters: dict[str, Any]) -> Iterable[Any]:
+        return self.session.connection().execute(query, parameters)
+
+    @cached_property
+    def _reads_whole_records(self) -> bool:
+        """Whether any rule looks at a student's other courses.
+
+        A simple catalogue needs no more than the pairs that are asked for.
+        """
+        return any(
+            course.has_sections
+            or course.queue
+            or course.waitlist_capacity
+            or course.meetings
+            or course.requires
+            or course.corequisites
+            or course.repeats is not None
+            or course.term.max_credits is not None
+            for course in self.facts.locked()
+        ) or any(student.max_credits is not None for student in self.facts.students.values())
+
+    def read(self, students: list[StudentFact], pairs: Iterable[Key] = ()) -> None:
+        """Read the records of students that are not loaded yet, or only what is asked of them."""
+        whole = self._reads_whole_records or not pairs
+        parameters: dict[str, Any] = {}
+        if whole:
+            students = [student for student in students if not student.is_loaded]
+            parameters["known"] = self._list(self.facts.courses)
+        else:
+            known = self.facts.students
+            missing = sorted(k for k in pairs if k[1] not in known[k[0]].enrollments)
+            if not missing:
+                return
+            parameters = statements.pair_parameters(missing, is_sqlite=self.is_sqlite)
+        if not students:
+            return
+        parameters["students"] = self._list(student.student_id for student in students)
+        query = statements.records(is_sqlite=self.is_sqlite, whole=whole)
+        for student in students:
+            student.is_loaded = whole
+            student.holds, student.grants = (), NO_GRANTS
+        put = {
+            statements.ENROLLMENT: self._put_enrollment,
+            statements.HOLD: self._put_hold,
+            statements.GRANT: self._put_grant,
+            statements.COURSE: self._put_course,
+        }
+        for kind, *row in self._rows(query, parameters):
+            put[kind](*row)
+
+    def _put_enrollment(self, student_id: int, course_id: int, *row: Any) -> None:
+        enrollments = self.facts.students[student_id].enrollments
+        if course_id in enrollments:
+            return  # moved since, and not written yet
+        status, grade, _, _, enrolled_on, since, place, instead_of = row
+        if status == "waitlisted":
+            self.waits.append((student_id, course_id))
+            course = self.facts.courses.get(course_id)
+            if course is not None and course.is_locked:
+                enrollments[course_id] = course.queue[student_id]
+                return
+        enrollments[course_id] = EnrollmentFact(
+            status, enrolled_on, since, since, place, grade, instead_of
+        )
+
+    def _put_hold(self, student_id: int, hold_id: int, *row: Any) -> None:
+        blocks, kind, reason, _, from_on, until_on, *_ = row
+        student = self.facts.students[student_id]
+        student.holds = (*student.holds, HoldFact(hold_id, kind, blocks, reason, from_on, until_on))
+
+    def _put_grant(self, student_id: int, course_id: int, *row: Any) -> None:
+        rule, _, _, _, until_on, _, _, override_id = row
+        student = self.facts.students[student_id]
+        grant = Grant(override_id, rule, until_on)
+        mine = (*student.grants.get(course_id, ()), grant)
+        student.grants = {**student.grants, course_id: mine}
+        course = self.facts.courses.get(course_id)
+        if course is not None and rule in {"course-full", "seat-reserved"}:
+            course.has_extra_seats |= student_id in course.queue
+
+    def _put_course(self, term_id: int, course_id: int, *row: Any) -> None:
+        """Take a course in that is only some student's other course."""
+        code, section, meetings, corequisites, _, _, hundredths, _ = row
+        self.facts.courses[course_id] = CourseFact(
+            course_id, self.terms[term_id], code, section,
+            credit_hours=Decimal(hundredths) / 100,
+            meetings=parse_meetings(meetings),
+            corequisites=parse_corequisites(corequisites),
+        )  # fmt: skip
+
+    def read_recorded(self, keys: list[Key]) -> None:
+        """Read what was recorded, and not undone, about pairs; promotions do not count."""
+        if not keys:
+            return
+        if self.index_pause is not None:
+            self.index_pause.end(of="enrollment_events")
+        query = statements.recorded(is_sqlite=self.is_sqlite)
+        parameters = statements.pair_parameters(sorted(keys), is_sqlite=self.is_sqlite)
+        latest: dict[Key, date] = {}
+        for student_id, course_id, action, on, grade in self._rows(query, parameters):
+            key = (student_id, course_id)
+            enrollment = self.facts.students[student_id].enrollments.get(course_id)
+            if enrollment is not None:
+                enrollment.recorded = (*enrollment.recorded, (action, on, grade))
+                latest[key] = max(on, latest.get(key, on))
+        for key, on in latest.items():
+            enrollment = self.facts.students[key[0]].enrollments.get(key[1])
+            if enrollment is not None and not enrollment.is_moved:
+                enrollment.changed_on = on
