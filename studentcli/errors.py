@@ -95,6 +95,20 @@ class UnknownOperation(NotFound):
     default_hint = "studentcli history lists the operations"
 
 
+class UnknownHold(NotFound):
+    """No hold has this number."""
+
+    code = "unknown-hold"
+    default_hint = "studentcli hold list shows the holds"
+
+
+class UnknownOverride(NotFound):
+    """No override has this number."""
+
+    code = "unknown-override"
+    default_hint = "studentcli override list shows the overrides"
+
+
 class AmbiguousCourse(NotFound):
     """The word names several courses."""
 
@@ -136,6 +150,84 @@ class WaitlistFull(Refused):
     """No seat is free and the waitlist has reached its capacity."""
 
     code = "waitlist-full"
+
+
+class HoldOnRecord(Refused):
+    """A hold on the student blocks it, until it ends or is lifted."""
+
+    code = "hold"
+
+
+class WindowClosed(Refused):
+    """The enroll window is not open on that day."""
+
+    code = "window-closed"
+
+
+class DropDeadline(Refused):
+    """The last day for drops is over; a withdrawal leaves a W."""
+
+    code = "drop-deadline"
+
+
+class WithdrawDeadline(Refused):
+    """The last day for withdrawals is over."""
+
+    code = "withdraw-deadline"
+
+
+class Restricted(Refused):
+    """The course takes only students with other tags."""
+
+    code = "restricted"
+
+
+class PrerequisiteMissing(Refused):
+    """What the course requires has not been passed."""
+
+    code = "prerequisite-missing"
+
+
+class CorequisiteMissing(Refused):
+    """The course is taken together with another one."""
+
+    code = "corequisite-missing"
+
+
+class TimeConflict(Refused):
+    """The course meets while another one of the student does."""
+
+    code = "time-conflict"
+
+
+class CreditLoad(Refused):
+    """The student would have more credit hours in the term than allowed."""
+
+    code = "credit-load"
+
+
+class DuplicateSection(Refused):
+    """The student is in another section of the same code in the term."""
+
+    code = "duplicate-section"
+
+
+class RepeatLimit(Refused):
+    """The student has completed the code as often as it may be taken."""
+
+    code = "repeat-limit"
+
+
+class SeatReserved(Refused):
+    """The free seats are reserved for students with a tag."""
+
+    code = "seat-reserved"
+
+
+class WaitlistLimit(Refused):
+    """The student is on as many waitlists of the term as allowed."""
+
+    code = "waitlist-limit"
 
 
 class AlreadyWithdrawn(Refused):
