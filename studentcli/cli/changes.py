@@ -26,6 +26,15 @@ OverrideOption = Annotated[
         autocompletion=complete.overridable,
     ),
 ]
+InsteadOfOption = Annotated[
+    str | None,
+    typer.Option(
+        "--instead-of",
+        metavar="COURSE",
+        help="Give this course up for the new one, as soon as there is a seat.",
+        autocompletion=complete.courses,
+    ),
+]
 StrictOption = Annotated[
     bool,
     typer.Option("--strict", help="Refuse to leave what another course is taken together with."),
@@ -82,15 +91,7 @@ def add_to(app: typer.Typer) -> None:
         no_waitlist: Annotated[
             bool, typer.Option("--no-waitlist", help="Refuse a full course instead of queueing.")
         ] = False,
-        instead_of: Annotated[
-            str | None,
-            typer.Option(
-                "--instead-of",
-                metavar="COURSE",
-                help="Give this course up for the new one, as soon as there is a seat.",
-                autocompletion=complete.courses,
-            ),
-        ] = None,
+        instead_of: InsteadOfOption = None,
         all_or_none: AllOrNoneOption = False,
     ) -> None:
         """Enroll a student in courses.
