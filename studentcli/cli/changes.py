@@ -97,7 +97,8 @@ def add_to(app: typer.Typer) -> None:
         """Enroll a student in courses.
 
         Example: studentcli enroll S1042 CS101 MATH200
-        Example: studentcli enroll S1042 CS101-002 --instead-of CS101-001
+
+        Example: studentcli enroll S1042 MATH200 --instead-of CS101
         """
         _submit(
             cli, "enroll", student, courses, on=on, reason=reason, override=override,
