@@ -58,7 +58,10 @@ def test_exporting_and_importing_gives_the_same_states(
 def test_a_pipe_gets_the_same_csv(world: World, run: Run) -> None:
     fill(world)
     done = run("export", "students", database=world.url)
-    assert done.stdout.splitlines()[0] == "student,given_name,family_name,email,status,max_credits"
+    assert (
+        done.stdout.splitlines()[0]
+        == "student,given_name,family_name,email,status,max_credits,tags"
+    )
     assert '"O""Brien, née Ö"' in done.stdout
     neutral = run("export", "students", "--excel", database=world.url)
     assert "\n'=HYPERLINK(1)," in neutral.stdout
