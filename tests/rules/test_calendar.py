@@ -31,7 +31,7 @@ from tests.rules.registry import TODAY, Registry, day, said
 def test_adds_are_taken_from_the_first_to_the_last_day_of_the_window(
     first: int | None, last: int | None, wanted: str, whose: str
 ) -> None:
-    window = {
+    window: dict[str, Any] = {
         name: day(offset)
         for name, offset in (("enroll_from", first), ("enroll_until", last))
         if offset is not None
@@ -113,7 +113,7 @@ def test_a_course_can_be_left_to_the_end_of_the_last_day(
     assert registry.status(course) == ("enrolled" if is_late else outcome.status)
 
 
-def _dated(field: str, offset: int | None) -> dict[str, date]:
+def _dated(field: str, offset: int | None) -> dict[str, Any]:
     return {} if offset is None else {field: day(offset)}
 
 
