@@ -56,8 +56,9 @@ def test_adds_are_taken_from_the_first_to_the_last_day_of_the_window(
 def test_the_courses_own_window_counts_before_the_terms(
     term: dict[str, int], own: dict[str, int], wanted: str
 ) -> None:
-    registry = Registry(**{name: day(offset) for name, offset in term.items()})
-    course = registry.course("CS101", **{name: day(offset) for name, offset in own.items()})
+    dates: list[dict[str, Any]] = [{k: day(n) for k, n in side.items()} for side in (term, own)]
+    registry = Registry(**dates[0])
+    course = registry.course("CS101", **dates[1])
     assert registry.enroll(course) == wanted
 
 
@@ -119,7 +120,7 @@ def _dated(field: str, offset: int | None) -> dict[str, Any]:
 
 @pytest.mark.parametrize("deadline", ["drop_until", "withdraw_until"])
 def test_each_deadline_is_for_its_own_way_of_leaving(deadline: str) -> None:
-    registry = Registry(**{deadline: day(-1)})
+    registry = Registry(**_dated(deadline, -1))
     course, other = registry.course("CS101"), registry.course("CS102")
     registry.put(registry.s1, course, "enrolled")
     registry.put(registry.s1, other, "enrolled")
@@ -178,7 +179,7 @@ def test_a_change_dated_back_over_a_deadline_needs_a_reason(
     action: str, field: str, code: str, done: str, last: int, on: int, reason: str | None,
     *, is_refused: bool,
 ) -> None:  # fmt: skip
-    registry = Registry(**{field: day(last)})
+    registry = Registry(**_dated(field, last))
     course = registry.course("CS101")
     if action != "enroll":
         registry.put(registry.s1, course, "enrolled")
