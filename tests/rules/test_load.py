@@ -125,7 +125,7 @@ def test_every_conflict_is_named_with_both_times() -> None:
 
 def loaded(hours: str, limit: str | None = None, own: str | None = None, **more: Any) -> Registry:
     """Make a registry in which S1 has so many hours already."""
-    registry = Registry(**({} if limit is None else {"max_credits": Decimal(limit)}))
+    registry = Registry(max_credits=None if limit is None else Decimal(limit))
     registry.s1.max_credits = None if own is None else Decimal(own)
     other = registry.course("ART", credit_hours=hours, **more)
     registry.put(registry.s1, other, "enrolled")
@@ -269,9 +269,7 @@ def test_a_seat_that_the_queue_gives_at_once_is_no_waitlist() -> None:
         ("withdrawn", "enrolled"),
     ],
 )
-def test_a_second_section_is_refused_to_who_has_a_seat_in_another(
-    status: str, wanted: str
-) -> None:
+def test_a_second_section_is_refused_to_who_has_a_seat_in_another(status: str, wanted: str) -> None:
     registry = Registry()
     other = registry.course("CS101", "2", waitlist_capacity=9)
     registry.put(registry.s1, other, status)
