@@ -158,8 +158,8 @@ class CourseFact:
 
     `queue` leads from the student's id to the waitlisted enrollment, in the order of places.
     `filled` counts, for every reservation, who of its tag has a seat. `has_sections` says whether
-    the term has further sections of the code, `week` when it meets, as in `Load`. A course that is only some
-    student's other course `is_locked` not: its seats and queue are not known.
+    the term has further sections of the code, `week` when it meets, as in `Load`. Of a course that
+    is only some student's other course, and not `is_locked`, seats and queue are not known.
     """
 
     course_id: int
@@ -193,7 +193,11 @@ class CourseFact:
 
     def __post_init__(self) -> None:
         self.ref = f"{self.term.code}/{self.code}-{self.section}"
-        self.week = week_of(self.meetings)
+        self.meet(self.meetings)
+
+    def meet(self, meetings: tuple[Meeting, ...]) -> None:
+        """Set when it meets."""
+        self.meetings, self.week = meetings, week_of(meetings)
 
     @property
     def has_free_seat(self) -> bool:
@@ -333,28 +337,17 @@ class Facts:
         if before is None:
             from_status = None
             after = EnrollmentFact(
-                to_status,
-                on,
-                on,
-                on,
-                place,
-                grade,
-                instead_of,
-                ((action, on, grade),),
-                in_table=False,
-                is_moved=True,
-            )
+                to_status, on, on, on, place, grade, instead_of, ((action, on, grade),),
+                in_table=False, is_moved=True,
+            )  # fmt: skip
         else:
             from_status = before.status
             after = _after(before, step, place)
         course.put(student, after)
         self.changed[key] = after
         self.events.append(
-            Event(
-                line, key[0], key[1], action, from_status, to_status, place, grade, None, on,
-                detail,
-            )
-        )  # fmt: skip
+            Event(line, *key, action, from_status, to_status, place, grade, None, on, detail)
+        )
 
     def take(self) -> tuple[dict[Key, EnrollmentFact], list[Event]]:
         """Hand over what is to be written and recorded, and begin anew."""
@@ -398,14 +391,11 @@ def _after(before: EnrollmentFact, step: Move, place: int | None) -> EnrollmentF
     by_system = step.action == "promote"
     recorded = before.recorded
     return EnrollmentFact(
-        status=step.to_status,
+        step.to_status,
         enrolled_on=step.on if step.action == "enroll" else before.enrolled_on,
         status_since=step.on,
         changed_on=before.changed_on if by_system else step.on,
-        place=place,
-        grade=step.grade,
-        instead_of=step.instead_of,
+        place=place, grade=step.grade, instead_of=step.instead_of,
         recorded=recorded if by_system else (*recorded, (step.action, step.on, step.grade)),
-        in_table=before.in_table,
-        is_moved=True,
-    )
+        in_table=before.in_table, is_moved=True,
+    )  # fmt: skip

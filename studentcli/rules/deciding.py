@@ -70,13 +70,16 @@ def judge_add(case: Case, facts: Facts) -> tuple[Place, Verdict]:
 def _add(outcome: Outcome, case: Case, facts: Facts) -> Outcome:
     change, student, course, enrollment, on = case[:5]
     place, verdict = judge_add(case, facts)
+    old = case.given_up
+    if old is not None and (place.status == "enrolled" or place.at_once):
+        together = {**case.together, course.course_id: "seat"}
+        verdict += _judge_left(outcome, case._replace(course=old, together=together))
     if verdict.refusals or place.status is None:
         outcome.status = None if enrollment is None else enrollment.status
         return refuse(outcome, facts, verdict.refusals)
     cleared = verdict.cleared
     if enrollment is not None and enrollment.status == "withdrawn":
         cleared |= {"already-withdrawn"}
-    old = case.given_up
     if old is not None:
         outcome.instead_of = old.ref
         if place.status == "enrolled":
@@ -105,7 +108,10 @@ def _leave(outcome: Outcome, case: Case, verdict: str, facts: Facts) -> Outcome:
     if judged.refusals:
         outcome.status = None if enrollment is None else enrollment.status
         return refuse(outcome, facts, judged.refusals)
-    detail = detail_of(case, judged.cleared) if judged.cleared or change.reason else None
+    cleared = judged.cleared
+    if enrollment is not None and enrollment.status == "withdrawn":
+        cleared |= {"already-withdrawn"}
+    detail = detail_of(case, cleared) if cleared or change.reason else None
     facts.move(student, course, Move(change.action, verdict, on, change.line, change.grade, detail))
     outcome.result = outcome.status = verdict
     outcome.grade = change.grade
@@ -158,6 +164,7 @@ def refuse(
     """Mark the outcome refused and record why."""
     outcome.result = "refused"
     outcome.refusals = tuple(refusals)
+    outcome.warning = None
     change = outcome.change
     facts.events.append(
         Event(

@@ -34,8 +34,8 @@ def credit_load_is_exceeded(case: Case) -> Refusal | None:
     """Refuse more credit hours in a term than the student, else the term, allows."""
     course, student = case.course, case.student
     limit = course.term.max_credits if student.max_credits is None else student.max_credits
-    if limit is None:
-        return None
+    if limit is None or not course.credit_hours:
+        return None  # no hours add nothing, also to a load that is over the limit
     taken = case.load.hours.get(course.term.term_id, NO_HOURS)
     old = case.given_up
     if old is not None and old.term is course.term and student.enrollments[old.course_id].is_seated:

@@ -75,7 +75,7 @@ class _Asking:
         self.find_course = find_course
         self.facts = facts
         self.policy = policy
-        self.together: Mapping[str, str] = NOTHING
+        self.together: Mapping[int, str] = NOTHING
         self.leaving: frozenset[int] = frozenset()
 
     def judge(self) -> list[Outcome]:
@@ -96,27 +96,34 @@ class _Asking:
             if course is not None and change.action in {"drop", "withdraw"}
         )
         order = sorted(range(len(changes)), key=lambda index: _is_add(changes[index]))
-        if not any(course.corequisites for course in adds):
+        if not adds or not self._look_at_each_other(adds):
             return self._judge_in(order)
-        self.together = {course.code: "seat" for course in adds}
+        self.together = {course.course_id: "seat" for course in adds}
         while True:
             mark = self.facts.begin_journal()
             outcomes = self._judge_in(order)
             true = {
-                course.code: rank
+                course.course_id: rank
                 for course, change, outcome in zip(courses, changes, outcomes, strict=True)
                 if course is not None and _is_add(change)
                 if (rank := _rank(outcome)) is not None
             }
             held = {
-                code: min(rank, true[code], key=_RANKS.index)
-                for code, rank in self.together.items()
-                if code in true
+                course_id: min(rank, true[course_id], key=_RANKS.index)
+                for course_id, rank in self.together.items()
+                if course_id in true
             }
             if held == self.together:
                 return outcomes
             self.facts.rewind(mark)
             self.together = held
+
+    def _look_at_each_other(self, adds: list[CourseFact]) -> bool:
+        """Tell whether the courses of the request can be what another one is taken with."""
+        if any(course.corequisites for course in adds):
+            return True
+        courses = self.facts.courses
+        return bool(self.leaving) and any(courses[c].corequisites for c in self.student.enrollments)
 
     def _judge_in(self, order: list[int]) -> list[Outcome]:
         judged = {index: self._judge(self.changes[index]) for index in order}

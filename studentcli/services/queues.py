@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session, aliased
 
 from studentcli.database import listed_in
 from studentcli.facts import CourseFact, StudentFact
-from studentcli.meetings import week_of
 from studentcli.models import Course, StudentCourses, Term
 from studentcli.records import COURSE, STUDENT, Field, RecordKind
 from studentcli.requests import Policy, Promotion
@@ -82,7 +81,7 @@ class QueueRun:
         if course is None:
             return
         _set(course, changes)
-        course.week = week_of(course.meetings)
+        course.meet(course.meetings)
         for student in self.deciding.facts.students.values():
             student.load = None
         touched = [course]
