@@ -334,14 +334,13 @@ class Facts:
         if self.journal is not None:
             self.journal.append(JournalEntry(key, before, key in self.changed))
         place = course.next_place if to_status == "waitlisted" else None
+        from_status = None if before is None else before.status
         if before is None:
-            from_status = None
             after = EnrollmentFact(
                 to_status, on, on, on, place, grade, instead_of, ((action, on, grade),),
                 in_table=False, is_moved=True,
             )  # fmt: skip
         else:
-            from_status = before.status
             after = _after(before, step, place)
         course.put(student, after)
         self.changed[key] = after
