@@ -78,18 +78,22 @@ def _save(cli: Cli, kind: RecordKind, cells: dict[str, str], mode: Any, reason: 
     verb = {"add": "add", "edit": "edit"}[mode]
     act = cli.act(f"{kind.name}-{verb}", reason=reason)
 
-    def unit(session: Any) -> tuple[Any, Seats | None]:
+    seats: Seats | None = None
+
+    def unit(session: Any) -> Any:
+        nonlocal seats
+        seats = None
         saved = save_record(session, kind, row, act, mode=mode, term=cli.term)
         outcome = saved.outcomes[0]
         is_edit = outcome.result == "changed" and "capacity" in outcome.changes
-        if not is_edit or outcome.record_id is None:
-            return saved, None
-        taken = views.count_seats(session, outcome.record_id)
-        if cli.dry_run:  # nobody was written into the seats that became free
-            taken += len(saved.promotions)
-        return saved, Seats(taken, outcome.changes["capacity"][1])
+        if is_edit and outcome.record_id is not None:
+            taken = views.count_seats(session, outcome.record_id)
+            if cli.dry_run:  # nobody was written into the seats that became free
+                taken += sum(p.course_id == outcome.record_id for p in saved.promotions)
+            seats = Seats(taken, outcome.changes["capacity"][1])
+        return saved
 
-    saved, seats = cli.write(unit)
+    saved = cli.follow(unit, act)
     outcome = saved.require().outcomes[0]
     name = "/".join(outcome.key[:2]) + (f"-{outcome.key[2]}" if len(outcome.key) > 2 else "")
     said = render.record_sentence(
@@ -340,10 +344,13 @@ def _add_courses(app: typer.Typer) -> None:
 
         act = cli.act("course-cancel", reason=reason)
         word = values.identifier(course)
-        ref, decisions = cli.write(lambda session: cancel_course(session, word, act, term=cli.term))
-        cli.show_decisions(decisions)
+        cancelled = cli.follow(
+            lambda session: cancel_course(session, word, act, term=cli.term), act
+        )
+        dropped = cancelled.decisions
+        cli.show_decisions(dropped)
         would = "would be" if cli.dry_run else "is"
-        cli.done(f"{ref} {would} cancelled, {len(decisions)} students dropped")
+        cli.done(f"{cancelled.course} {would} cancelled, {len(dropped)} students dropped")
 
     @command(group, "list")
     def list_(cli: Cli) -> None:

@@ -42,7 +42,7 @@ def place_for(case: Case, facts: Facts, *, can_sit: bool) -> Place:
         return Place("enrolled", beyond="course-full")
     if not course.queue and (blocked is None or blocked in case.allowed):
         return Place("enrolled", beyond=blocked)
-    may_sit = can_sit and queue_can_move(course, policy)
+    may_sit = can_sit and course.has_free_seat and queue_can_move(course, policy)
     if may_sit and _sits_at_once(case, seats, facts):
         return Place("waitlisted", at_once=True)
     return _place_in_queue(case, blocked)

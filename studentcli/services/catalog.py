@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from studentcli.database import listed_in
 from studentcli.models import Base, CatalogEvent, Course, Student, StudentCourses, Term
 from studentcli.records import COURSE, STUDENT, TERM, RecordKind, RecordRow, default_of
-from studentcli.requests import Policy, Promotion, Refusal
+from studentcli.requests import Consequences, Policy, Promotion, Refusal
 from studentcli.services.operations import Act, Recorder
 from studentcli.services.queues import (
     QueueRun,
@@ -44,11 +44,10 @@ class RecordOutcome:
 
 
 @dataclass
-class Saved:
+class Saved(Consequences):
     """What came of saving records, in the order given, and whom the waitlists promoted."""
 
     outcomes: list[RecordOutcome]
-    promotions: list[Promotion] = field(default_factory=list)
 
     def require(self) -> "Saved":
         """Give the outcomes back when nothing was refused, else raise the first refusal."""
@@ -358,8 +357,8 @@ def save_record(
     saving = Saving(session, kind, act, mode, term)
     saving.lock([row.key])
     outcomes = saving.save([row])
-    _, promotions = saving.finish({outcomes[0].result: 1})
+    operation_id, promotions = saving.finish({outcomes[0].result: 1})
     refusal = outcomes[0].refusal
     if refusal is not None and refusal.code == "unknown-student":
         outcomes[0].refusal = suggest_student(session, refusal, row.key[0])
-    return Saved(outcomes, promotions)
+    return Saved(outcomes, operation_id=operation_id, promotions=promotions)
