@@ -129,8 +129,13 @@ def detail_of(case: Case, cleared: frozenset[str], **more: object) -> str | None
     """Keep with an event why it was, which rules were overridden, and by which grants, as JSON."""
     if not (cleared or more or case.change.reason):
         return None
-    grants = case.student.grants.get(case.course.course_id, ())
-    used = [g.override_id for g in grants if g.rule in cleared - case.change.overrides]
+    used = [
+        grant.override_id
+        for course in (case.course, case.given_up)
+        if course is not None
+        for grant in case.student.grants.get(course.course_id, ())
+        if grant.is_active(case.today) and grant.rule in cleared - case.change.overrides
+    ]
     detail = {
         "reason": case.change.reason, "overrides": sorted(cleared), "granted": used, **more,
     }  # fmt: skip
