@@ -126,7 +126,7 @@ def _uses(session: Session, *conditions: Any) -> list[_Use]:
     found = []
     streamed = session.execute(query, execution_options={"yield_per": CHUNK})
     for operation_id, student, course, actor, at, detail in streamed:
-        said = json.loads(detail)
+        said = json.loads(detail or "{}")
         rules, granted = tuple(said.get("overrides", ())), tuple(said.get("granted", ()))
         reason = said.get("reason")
         found.append(_Use(operation_id, student, course, actor, at, rules, granted, reason))
