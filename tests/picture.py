@@ -26,7 +26,7 @@ WIDTH: Final = 80
 COMMANDS: Final = (
     "courses",
     "enroll S1042 CS101-001 ART130",
-    "enroll S1033 PSY110-001",
+    "enroll S1013 PSY110-001",
     "drop S1019 PSY110-001",
 )
 

@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +219,7 @@ def school(tmp_path_factory: pytest.TempPathFactory, new_database: Any) -> Path:
     """Give a folder with the small world in which every example makes sense."""
     folder = tmp_path_factory.mktemp("school")
     world = World(new_database("sqlite"))
+    world.now = datetime.now(UTC)
     day = timedelta(days=1)
     world.term("2026FA", enroll_from=date.today() - day, enroll_until=date.today() + day)  # noqa: DTZ011
     world.student("S1042", given_name="Ada", family_name="King")

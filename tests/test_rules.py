@@ -174,8 +174,8 @@ def test_a_newcomer_gets_a_seat_a_place_or_a_reason(
     where = course(capacity=capacity, waitlist_capacity=places, taken=taken)
     facts = facts_with(where)
     for number in range(queued):
-        queued = StudentFact(10 + number, f"Q{number}", "active")
-        put(facts, queued, state("waitlisted", place=number + 1))
+        waiting = StudentFact(10 + number, f"Q{number}", "active")
+        put(facts, waiting, state("waitlisted", place=number + 1))
     outcome = judge(facts, change("enroll"), allow_waitlist=allow).outcomes[0]
     assert (outcome.refusals[0].code if outcome.refusals else outcome.result) == wanted
 

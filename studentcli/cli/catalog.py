@@ -1,5 +1,6 @@
 """student, course, term: adding, editing, listing, showing; renumbering and cancelling."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -39,6 +40,7 @@ STUDENT_COLUMNS = (
     Column("email", "E-mail"),
     Column("status", "Status", "status"),
     Column("max_credits", "Max credits", "hours"),
+    Column("tags", "Tags"),
 )
 TERM_COLUMNS = (
     Column("term", "Term", "key"),
@@ -54,6 +56,8 @@ TERM_DATA = (
     Column("drop_until", "Drop until"),
     Column("withdraw_until", "Withdraw until"),
     Column("max_credits", "Max credits"),
+    Column("max_waitlists", "Max waitlists"),
+    Column("grades", "Grades"),
     Column("time_zone", "Time zone"),
     Column("courses", "Courses"),
 )
@@ -66,36 +70,34 @@ COURSE_DATA = (
     Column("waitlist", "Waitlist places"),
     Column("status", "Status"),
 )
+COURSE_RULES = (
+    Column("requires", "Requires"),
+    Column("corequisites", "Together with"),
+    Column("meetings", "Meets"),
+    Column("restricted", "Only for"),
+    Column("reserved", "Reserved seats"),
+    Column("repeats", "Repeats"),
+    Column("enroll_from", "Enroll from"),
+    Column("enroll_until", "Enroll until"),
+    Column("drop_until", "Drop until"),
+    Column("withdraw_until", "Withdraw until"),
+)
 
 
 def _save(cli: Cli, kind: RecordKind, cells: dict[str, str], mode: Any, reason: str | None) -> None:
     from studentcli import render
     from studentcli.records import read_row
-    from studentcli.services import views
     from studentcli.services.catalog import save_record
 
     row = read_row(kind, cells)
     verb = {"add": "add", "edit": "edit"}[mode]
     act = cli.act(f"{kind.name}-{verb}", reason=reason)
-
-    seats: Seats | None = None
-
-    def unit(session: Any) -> Any:
-        nonlocal seats
-        seats = None
-        saved = save_record(session, kind, row, act, mode=mode, term=cli.term)
-        outcome = saved.outcomes[0]
-        is_edit = outcome.result == "changed" and "capacity" in outcome.changes
-        if is_edit and outcome.record_id is not None:
-            taken = views.count_seats(session, outcome.record_id)
-            if cli.dry_run:  # nobody was written into the seats that became free
-                taken += sum(p.course_id == outcome.record_id for p in saved.promotions)
-            seats = Seats(taken, outcome.changes["capacity"][1])
-        return saved
-
-    saved = cli.follow(unit, act)
+    saved = cli.follow(
+        partial(save_record, kind=kind, row=row, act=act, mode=mode, term=cli.term), act
+    )
     outcome = saved.require().outcomes[0]
     name = "/".join(outcome.key[:2]) + (f"-{outcome.key[2]}" if len(outcome.key) > 2 else "")
+    seats = None if saved.taken is None else Seats(saved.taken, outcome.changes["capacity"][1])
     said = render.record_sentence(
         kind.name, name, outcome.result, list(outcome.changes), forecast=cli.dry_run
     )
@@ -212,7 +214,9 @@ def _add_students(app: typer.Typer) -> None:
         rows = cli.database.read(
             lambda session: views.list_students(session, search=search, status=wanted)
         )
-        listing(rows, STUDENT_COLUMNS, cli.fmt, footer=f"{len(rows)} students")
+        tagged = cli.fmt != "table" or any(row["tags"] for row in rows)
+        columns = STUDENT_COLUMNS if tagged else STUDENT_COLUMNS[:-1]
+        listing(rows, columns, cli.fmt, footer=f"{len(rows)} students")
 
     @command(group, "show")
     def show(cli: Cli, student: StudentArgument) -> None:
@@ -344,9 +348,7 @@ def _add_courses(app: typer.Typer) -> None:
 
         act = cli.act("course-cancel", reason=reason)
         word = values.identifier(course)
-        cancelled = cli.follow(
-            lambda session: cancel_course(session, word, act, term=cli.term), act
-        )
+        cancelled = cli.follow(partial(cancel_course, word=word, act=act, term=cli.term), act)
         dropped = cancelled.decisions
         cli.show_decisions(dropped)
         would = "would be" if cli.dry_run else "is"
@@ -376,7 +378,8 @@ def _add_courses(app: typer.Typer) -> None:
             lambda session: views.show_course(session, word, cli.policy(), term=cli.term)
         )
         row["seats"] = Seats(row["taken"], row["capacity"])
-        record(row, COURSE_DATA, cli.fmt)
+        asked = [c for c in COURSE_RULES if cli.fmt != "table" or row[c.name] is not None]
+        record(row, [*COURSE_DATA, *asked], cli.fmt)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -26,6 +26,19 @@ OverrideOption = Annotated[
         autocompletion=complete.overridable,
     ),
 ]
+InsteadOfOption = Annotated[
+    str | None,
+    typer.Option(
+        "--instead-of",
+        metavar="COURSE",
+        help="Give this course up for the new one, as soon as there is a seat.",
+        autocompletion=complete.courses,
+    ),
+]
+StrictOption = Annotated[
+    bool,
+    typer.Option("--strict", help="Refuse to leave what another course is taken together with."),
+]
 AllOrNoneOption = Annotated[
     bool, typer.Option("--all-or-none", help="Apply nothing when one course is refused.")
 ]
@@ -41,10 +54,10 @@ def _submit(
     reason: str | None,
     override: list[str] | None = None,
     grade: str | None = None,
-    all_or_none: bool = False,
-    allow_waitlist: bool = True,
+    instead_of: str | None = None,
+    **policy: bool,
 ) -> None:
-    from studentcli import values
+    from studentcli import errors, values
     from studentcli.formats.native import read_overrides
     from studentcli.requests import Change, CourseWord, Request
 
@@ -53,10 +66,13 @@ def _submit(
     overrides = read_overrides(override or [], reason)
     words = [CourseWord(values.identifier(word)) for word in dict.fromkeys(courses)]
     changes = [Change(action, word, effective_on, grade, reason, overrides) for word in words]
+    if instead_of is not None:
+        if len(changes) != 1:
+            raise errors.Usage("--instead-of takes one course", hint="swap them one at a time")
+        changes[0].instead_of = CourseWord(values.identifier(instead_of))
     request = Request(values.identifier(student), changes)
     act = cli.act(action, reason=reason)
-    policy = cli.policy(act, all_or_none=all_or_none, allow_waitlist=allow_waitlist)
-    decision = cli.carry_out(request, act, policy)
+    decision = cli.carry_out(request, act, cli.policy(act, **policy))
     cli.show_decisions([decision])
 
 
@@ -75,15 +91,18 @@ def add_to(app: typer.Typer) -> None:
         no_waitlist: Annotated[
             bool, typer.Option("--no-waitlist", help="Refuse a full course instead of queueing.")
         ] = False,
+        instead_of: InsteadOfOption = None,
         all_or_none: AllOrNoneOption = False,
     ) -> None:
         """Enroll a student in courses.
 
         Example: studentcli enroll S1042 CS101 MATH200
+
+        Example: studentcli enroll S1042 MATH200 --instead-of CS101
         """
         _submit(
             cli, "enroll", student, courses, on=on, reason=reason, override=override,
-            all_or_none=all_or_none, allow_waitlist=not no_waitlist,
+            instead_of=instead_of, all_or_none=all_or_none, allow_waitlist=not no_waitlist,
         )  # fmt: skip
 
     @command(app, writes=True, panel=PANEL)
@@ -95,6 +114,7 @@ def add_to(app: typer.Typer) -> None:
         on: OnOption = None,
         reason: ReasonOption = None,
         override: OverrideOption = None,
+        strict: StrictOption = False,
         all_or_none: AllOrNoneOption = False,
     ) -> None:
         """Drop courses; nothing stays on the transcript.
@@ -103,7 +123,7 @@ def add_to(app: typer.Typer) -> None:
         """
         _submit(
             cli, "drop", student, courses, on=on, reason=reason, override=override,
-            all_or_none=all_or_none,
+            all_or_none=all_or_none, strict=strict,
         )  # fmt: skip
 
     @command(app, writes=True, panel=PANEL)
@@ -114,13 +134,18 @@ def add_to(app: typer.Typer) -> None:
         *,
         on: OnOption = None,
         reason: ReasonOption = None,
+        override: OverrideOption = None,
+        strict: StrictOption = False,
         all_or_none: AllOrNoneOption = False,
     ) -> None:
         """Withdraw from courses; the transcript shows a W.
 
         Example: studentcli withdraw S1042 CS101
         """
-        _submit(cli, "withdraw", student, courses, on=on, reason=reason, all_or_none=all_or_none)
+        _submit(
+            cli, "withdraw", student, courses, on=on, reason=reason, override=override,
+            all_or_none=all_or_none, strict=strict,
+        )  # fmt: skip
 
     @command(app, writes=True, panel=PANEL)
     def complete(

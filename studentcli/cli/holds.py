@@ -118,7 +118,7 @@ def add_to(app: typer.Typer) -> None:
     ) -> None:
         """Place a hold that blocks a student's registration.
 
-        Example: studentcli hold place S1042 --kind library --reason 'two books' --from 2030-01-01
+        Example: studentcli hold place S1042 --kind library --reason 'two books'
         """
         words = {"kind": kind, "blocks": blocks, "reason": reason}
         _place(cli, student, words, from_, until)

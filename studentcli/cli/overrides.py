@@ -111,7 +111,7 @@ def add_to(app: typer.Typer) -> None:
     ) -> None:
         """Allow a student to break one rule in one course.
 
-        Example: studentcli override grant S1042 CS101 --rule credit-load --reason 'dean agreed'
+        Example: studentcli override grant S1042 CS101 --rule hold --reason paid
         """
         _grant(cli, student, course, rule=rule, reason=reason, until=until)
 

@@ -27,6 +27,7 @@ ENROLLMENT_MEANINGS: Final = {
     "section": "section of the course",
     "effective_on": "date the change counts from, YYYY-MM-DD",
     "grade": "grade, of a complete",
+    "instead_of": "course to be given up for it, once there is a seat",
     "override": "rules to break; needs a reason",
     "reason": "why",
     "request": "equal adjacent cells of a student are one request",
@@ -43,7 +44,7 @@ class Unreadable:
 
 
 Item = Request | Unreadable
-_PLACE: Final = ("action", "course", "term", "section")
+_PLACE: Final = ("action", "course", "term", "section", "instead_of")
 _ACTION: Final = values.one_of(*ACTIONS)
 
 
@@ -166,18 +167,20 @@ class EnrollmentReader:
         for cell in students:
             with suppress(errors.BadValue):
                 wanted.students.add(self._number(cell))
-        for action, *place in named:
+        for action, course, term, section, old in named:
             is_add = self._without_action or action.strip() == "enroll"
             with suppress(errors.BadValue):
-                change = Change("enroll" if is_add else "drop", self._word(*place))
-                wanted.changes[is_add, change.course] = change
+                change = Change("enroll" if is_add else "drop", self._word(course, term, section))
+                if is_add and old.strip():
+                    change.instead_of = self._word(old, "", "")
+                wanted.take(change)
         return survey
 
     def _read(self, line: int, cells: list[str]) -> tuple[str, Change, str]:
         """Read a row; cells that were met before are looked up, not read again."""
         _require_width(cells, self._width)
-        action, student, course, term, section, on, grade, override, reason, request = self._pick(
-            (*cells, "")
+        action, student, course, term, section, on, grade, old, override, reason, request = (
+            self._pick((*cells, ""))
         )
         if action not in ACTIONS:
             action = "enroll" if self._without_action else _cell("action", _ACTION, action)
@@ -186,9 +189,17 @@ class EnrollmentReader:
         if on not in self._dates:
             self._dates[on] = _cell("effective_on", values.iso_date, on) if on.strip() else None
         change = Change(cast("Action", action), word, self._dates[on], line=line)
+        if old.strip():
+            change.instead_of = self._given_up(change, old)
         if grade or override or reason:
             _read_extras(change, grade.strip(), override.strip(), reason.strip())
         return number, change, request.strip() if request else ""
+
+    def _given_up(self, change: Change, cell: str) -> CourseWord:
+        """Read the course of a swap: the whole word, found among what the student is in."""
+        if change.action != "enroll":
+            raise errors.BadValue(f"instead_of: {change.action} gives nothing up")
+        return self._words.get((cell, "", "")) or self._word(cell, "", "")
 
     def _number(self, cell: str) -> str:
         number: str = _cell("student", values.identifier, cell)

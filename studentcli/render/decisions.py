@@ -30,13 +30,16 @@ def sentence(outcome: Outcome, *, forecast: bool) -> str:
     with_grade = f" with {grade}" if grade else ""
     be = "would be" if forecast else "is"
     place = f", place {outcome.position}" if outcome.position else ""
+    swap = f" instead of {outcome.instead_of}" if outcome.instead_of else ""
+    if swap and outcome.result == "waitlisted":
+        swap = f"; {outcome.instead_of} is kept until there is a seat"
     words = {
         "unchanged": f"{student} is already {outcome.status} in {course}{with_grade}{place}",
         "superseded": f"{outcome.note}: left as it is",
-        "waitlisted": f"{student} {be} waitlisted in {course}{place}",
+        "waitlisted": f"{student} {be} waitlisted in {course}{place}{swap}",
         "completed": f"{student} {'would complete' if forecast else 'has completed'} {course}"
         f"{with_grade}",
-        "enrolled": f"{student} {be} enrolled in {course}",
+        "enrolled": f"{student} {be} enrolled in {course}{swap}",
         "dropped": f"{student} {be} dropped from {course}",
         "withdrawn": f"{student} {be} withdrawn from {course}",
     }
@@ -72,7 +75,8 @@ def promotion_row(promotion: Promotion, *, forecast: bool) -> dict[str, Any]:
 def promotion_sentence(promotion: Promotion, *, forecast: bool) -> str:
     """Say in words whom the waitlist gave a seat."""
     verb = "would move" if forecast else "moved"
-    return f"{promotion.student} {verb} up from the waitlist into {promotion.course}"
+    swap = f" instead of {promotion.instead_of}" if promotion.instead_of else ""
+    return f"{promotion.student} {verb} up from the waitlist into {promotion.course}{swap}"
 
 
 def decisions(
@@ -88,6 +92,9 @@ def decisions(
         else:
             _sentences([row for row in rows if row["result"] != "refused"], forecast=forecast)
     for decision in made:
+        for outcome in decision.outcomes:
+            if outcome.warning and not quiet:
+                note(f"warning: {outcome.warning}")
         for outcome in decision.refused:
             for refusal in outcome.refusals:
                 refused(refusal, fmt)

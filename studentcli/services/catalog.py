@@ -9,9 +9,10 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from studentcli.database import listed_in
-from studentcli.models import Base, CatalogEvent, Course, Student, StudentCourses, Term
-from studentcli.records import COURSE, STUDENT, TERM, RecordKind, RecordRow, default_of
+from studentcli.models import Base, CatalogEvent, Course, Student, Term
+from studentcli.records import COURSE, STUDENT, RecordKind, RecordRow, default_of
 from studentcli.requests import Consequences, Policy, Promotion, Refusal
+from studentcli.services.consistency import Consistency
 from studentcli.services.operations import Act, Recorder
 from studentcli.services.queues import (
     QueueRun,
@@ -26,6 +27,7 @@ from studentcli.services.resolve import (
     load_terms,
     suggest_student,
 )
+from studentcli.services.views import count_seats
 
 Mode = Literal["add", "edit", "upsert"]
 Key = tuple[str, ...]
@@ -45,9 +47,13 @@ class RecordOutcome:
 
 @dataclass
 class Saved(Consequences):
-    """What came of saving records, in the order given, and whom the waitlists promoted."""
+    """What came of saving records, in the order given, and whom the waitlists promoted.
+
+    `taken` says of one course whose capacity was changed how many seats of it are taken now.
+    """
 
     outcomes: list[RecordOutcome]
+    taken: int | None = None
 
     def require(self) -> "Saved":
         """Give the outcomes back when nothing was refused, else raise the first refusal."""
@@ -79,6 +85,7 @@ class Saving:
         self.table = Base.metadata.tables[kind.plural]
         self.recorder = Recorder(session, act)
         self.terms = {fact.code: fact for fact in load_terms(session)}
+        self.consistency = Consistency(session, kind, self.terms)
         self._queue_run: QueueRun | None = None
         self._default_term: str | Refusal | None = None
         self._foreseen: dict[Key, dict[str, Any]] = {}
@@ -237,33 +244,7 @@ class Saving:
                 f"{kind.name} {name} exists with another {differing}",
                 f"studentcli {kind.name} edit {name} changes it",
             )
-        if kind is COURSE and outcome.changes.get("status", [None, None])[1] == "cancelled":
-            return self._refuse_silent_cancel(outcome, name)
-        if kind is not TERM:
-            return None
-        calendar = {
-            f.attribute: None if before is None else before[f.attribute] for f in kind.fields
-        }
-        calendar.update({kind.field(n).attribute: new for n, (_, new) in outcome.changes.items()})
-        for first, last in (("starts_on", "ends_on"), ("enroll_from", "enroll_until")):
-            begins, ends = calendar[first], calendar[last]
-            if begins and ends and ends < begins:
-                return Refusal("bad-value", f"{last} {ends} is before {first} {begins}")
-        return None
-
-    def _refuse_silent_cancel(self, outcome: RecordOutcome, name: str) -> Refusal | None:
-        """Leave dropping everybody to `course cancel`, which does it as one operation."""
-        live = select(StudentCourses.student_id).where(
-            StudentCourses.course_id == outcome.record_id,
-            StudentCourses.status.in_(("enrolled", "waitlisted")),
-        )
-        if outcome.record_id is None or self.session.scalar(live.limit(1)) is None:
-            return None
-        return Refusal(
-            "in-use",
-            f"course {name} has students",
-            f"studentcli course cancel {name} --reason TEXT drops them",
-        )
+        return self.consistency.refuse(outcome.key, outcome.record_id, before, outcome.changes)
 
     def _refresh_facts(self, outcome: RecordOutcome) -> None:
         """Let the queues see the new values, also in a forecast that writes none."""
@@ -361,4 +342,15 @@ def save_record(
     refusal = outcomes[0].refusal
     if refusal is not None and refusal.code == "unknown-student":
         outcomes[0].refusal = suggest_student(session, refusal, row.key[0])
-    return Saved(outcomes, operation_id=operation_id, promotions=promotions)
+    saved = Saved(outcomes, operation_id=operation_id, promotions=promotions)
+    if outcomes[0].result == "changed" and "capacity" in outcomes[0].changes:
+        saved.taken = _seats_taken(session, outcomes[0].record_id, promotions)
+    return saved
+
+
+def _seats_taken(session: Session, course_id: int | None, promotions: list[Promotion]) -> int:
+    """Count the seats taken, with those that a forecast has written nobody into."""
+    taken = 0 if course_id is None else count_seats(session, course_id)
+    if session.info["forecast"]:
+        taken += sum(promotion.course_id == course_id for promotion in promotions)
+    return taken

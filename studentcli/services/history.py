@@ -200,10 +200,11 @@ def _changes(action: str, changes: dict[str, list[Any]] | None) -> str | None:
     """Write what a record went through in one cell; what begins or ends says what it is."""
     if changes is None:
         return None
+    own = {name: pair for name, pair in changes.items() if name not in {"student", "course"}}
     if action in _BEGINS:
-        return ", ".join(f"{name}: {new}" for name, (_, new) in changes.items() if new)
+        return ", ".join(f"{name}: {new}" for name, (_, new) in own.items() if new)
     if action in _ENDS:
-        return ", ".join(f"{name}: {old}" for name, (old, _) in changes.items() if old)
+        return ", ".join(f"{name}: {old}" for name, (old, _) in own.items() if old)
     return ", ".join(f"{name}: {old or '–'} → {new or '–'}" for name, (old, new) in changes.items())
 
 

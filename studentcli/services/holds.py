@@ -82,22 +82,27 @@ def place_hold(
         )
     Deciding(session, policy).lock_students((), [student_id])
     said = dict(zip(SAID, (kind, blocks, reason, first, until_on), strict=True))
-    recorder = Recorder(session, act)
     same = _same_hold(session, student_id, said, is_dated=from_on is not None)
-    if same is not None:
-        row = _rows(session, policy, Hold.id == same)[0]
-        operation_id = recorder.finish({"unchanged": 1})
-        return Holds([{**row, "result": "unchanged"}], operation_id=operation_id)
+    recorder = Recorder(session, act)
+    if same is None:
+        row, result = _write_placed(recorder, student_id, student, said), "placed"
+    else:
+        row, result = _rows(session, policy, Hold.id == same)[0], "unchanged"
+    return Holds([{**row, "result": result}], operation_id=recorder.finish({result: 1}))
+
+
+def _write_placed(recorder: Recorder, student_id: int, student: str, said: Row) -> Row:
+    """Write a hold, unless this is a forecast; gives its row."""
+    act = recorder.act
     placed = {**said, "placed_by": act.actor, "placed_at": act.now}
     hold_id = None
     if not recorder.is_forecast:
         statement = insert(Hold).returning(Hold.id)
-        hold_id = session.scalars(statement, {**placed, "student_id": student_id}).one()
-        recorder.operation_id({"placed": 1})
+        hold_id = recorder.session.scalars(statement, {**placed, "student_id": student_id}).one()
         changes = {name: [None, text] for name, text in _told(student, said).items()}
         recorder.record_change("hold", hold_id, "placed", changes)
-    row = _shown({"hold": hold_id, "student": student, **placed}, todays(session, policy))
-    return Holds([{**row, "result": "placed"}], operation_id=recorder.finish({"placed": 1}))
+    on = todays(recorder.session, Policy(act.now))
+    return _shown({"hold": hold_id, "student": student, **placed}, on)
 
 
 def _same_hold(

@@ -69,41 +69,50 @@ def grant_override(
         The one override, granted or unchanged, and whom the queues gave a seat.
 
     Raises:
-        errors.UnknownStudent, errors.UnknownCourse, errors.AmbiguousCourse, errors.UnknownTerm:
-            for a word that names nothing, or several things.
+        errors.NotFound: for a word that names nothing, or several things.
         errors.BadValue: for a rule that cannot be broken, or a last day that is over.
     """
     require_overridable(rule)
     policy = Policy(act.now)
     who, where = find_student(session, student), find_course(session, course, policy, term)
     today = policy.today(where.term.time_zone)
+    _require_to_come(until_on, today)
+    said = {"rule": rule, "reason": reason, "until_on": until_on}
+    return _grant(Recorder(session, act), who, where, said, today)
+
+
+def _grant(
+    recorder: Recorder, who: StudentFact, where: CourseFact, said: Row, today: date
+) -> Overrides:
+    session, act, policy = recorder.session, recorder.act, Policy(recorder.act.now)
+    run = lock_queues(session, act, {where.course_id}, {who.student_id})
+    active = _active(session, who, where, said["rule"], today)
+    same = [override_id for override_id, until in active.items() if until == said["until_on"]]
+    if same:
+        row = {**granted_rows(session, policy, Override.id == same[0])[0], "result": "unchanged"}
+        return Overrides([row], operation_id=recorder.finish({"unchanged": 1}))
+    row = _write_granted(recorder, who, where, said, replaced=list(active))
+    grant = Grant(row.get("override", 0), said["rule"], said["until_on"])
+    run.grant(who.student_id, where.course_id, grant)
+    promotions = run.finish(None if recorder.is_forecast else recorder.operation_id())
+    operation_id = _finish(recorder, granted=1, revoked=len(active), promoted=len(promotions))
+    if promotions and operation_id is not None:
+        row = granted_rows(session, policy, Override.id == row["override"])[0]  # by now used
+    row["result"] = "granted"
+    return Overrides([row], tuple(active), operation_id=operation_id, promotions=promotions)
+
+
+def _finish(recorder: Recorder, **counts: int) -> int | None:
+    """Record the counts that are none of nothing; gives the operation's number."""
+    return recorder.finish({name: count for name, count in counts.items() if count})
+
+
+def _require_to_come(until_on: date | None, today: date) -> None:
     if until_on is not None and until_on < today:
         raise errors.BadValue(
             f"an override until {until_on} would be over already: today is {today}",
             hint="give a later --until, or leave it out: it then counts until it is revoked",
         )
-    run = lock_queues(session, act, {where.course_id}, {who.student_id})
-    recorder = Recorder(session, act)
-    active = _active(session, who, where, rule, today)
-    same = [override_id for override_id, until in active.items() if until == until_on]
-    if same:
-        rows = granted_rows(session, policy, Override.id == same[0])
-        operation_id = recorder.finish({"unchanged": 1})
-        return Overrides([{**rows[0], "result": "unchanged"}], operation_id=operation_id)
-    row = {"rule": rule, "reason": reason, "until_on": until_on}
-    override_id = _write_granted(recorder, who, where, row, replaced=list(active))
-    run.grant(who.student_id, where.course_id, Grant(override_id or 0, rule, until_on))
-    operation_id = None if recorder.is_forecast else recorder.operation_id()
-    promotions = run.finish(operation_id)
-    counts = {"granted": 1, "revoked": len(active), "promoted": len(promotions)}
-    recorder.finish({name: count for name, count in counts.items() if count})
-    shown = _foreseen(who, where, act, row)
-    if override_id is not None:
-        shown = granted_rows(session, policy, Override.id == override_id)[0]
-    return Overrides(
-        [{**shown, "result": "granted"}], tuple(active),
-        operation_id=operation_id, promotions=promotions,
-    )  # fmt: skip
 
 
 def _active(
@@ -121,43 +130,29 @@ def _active(
 
 
 def _write_granted(
-    recorder: Recorder, who: StudentFact, where: CourseFact, row: Row, *, replaced: list[int]
-) -> int | None:
-    """Write an override and take back those that it replaces; gives its number."""
+    recorder: Recorder, who: StudentFact, where: CourseFact, said: Row, *, replaced: list[int]
+) -> Row:
+    """Write an override and take back those that it replaces, unless this is a forecast."""
+    act, session = recorder.act, recorder.session
+    by = {"granted_by": act.actor, "granted_at": act.now}
+    row = {**said, **by, "student": who.number, "course": where.ref, "state": "active"}
     if recorder.is_forecast:
-        return None
-    act = recorder.act
+        return row
+    if replaced:
+        listed = listed_in(Override.id, replaced, is_sqlite=is_sqlite(session))
+        _write_revoked(recorder, granted_rows(session, Policy(act.now), listed))
     key = {"student_id": who.student_id, "course_id": where.course_id}
     statement = insert(Override).returning(Override.id)
-    by = {"granted_by": act.actor, "granted_at": act.now}
-    override_id = recorder.session.scalars(statement, {**key, **row, **by}).one()
-    if replaced:
-        _write_revoked(
-            recorder,
-            granted_rows(recorder.session, Policy(act.now), Override.id.in_(replaced)),
-        )
-    said = _told({**row, "student": who.number, "course": where.ref})
-    changes = {name: [None, text] for name, text in said.items()}
-    recorder.record_change("override", override_id, "granted", changes)
-    return override_id
+    row["override"] = session.scalars(statement, {**key, **said, **by}).one()
+    changes = {name: [None, text] for name, text in _told(row).items()}
+    recorder.record_change("override", row["override"], "granted", changes)
+    return row
 
 
 def _told(row: Row) -> dict[str, str | None]:
     """Write what an override says as text, for its events: they outlive what they describe."""
     names = ("student", "course", "rule", "reason", "until_on")
     return {name: None if row[name] is None else str(row[name]) for name in names}
-
-
-def _foreseen(who: StudentFact, where: CourseFact, act: Act, row: Row) -> Row:
-    """Give the row of an override that a forecast does not write."""
-    return {
-        **row,
-        "student": who.number,
-        "course": where.ref,
-        "granted_by": act.actor,
-        "granted_at": act.now,
-        "state": "active",
-    }
 
 
 # ── revoking ─────────────────────────────────────────────────────────────────────────────
@@ -191,8 +186,8 @@ def revoke_overrides(session: Session, override_ids: Sequence[int], act: Act) ->
     recorder = Recorder(session, act)
     if not recorder.is_forecast:
         _write_revoked(recorder, revoked)
-    counts = {"revoked": len(revoked), "unchanged": len(override_ids) - len(revoked)}
-    operation_id = recorder.finish({name: count for name, count in counts.items() if count})
+    unchanged = len(override_ids) - len(revoked)
+    operation_id = _finish(recorder, revoked=len(revoked), unchanged=unchanged)
     for row in found.values():
         row["result"] = "unchanged"
     for row in revoked:

@@ -59,9 +59,15 @@ class QueueRun:
         self.touch_waits([student_id])
 
     def grant(self, student_id: int, course_id: int, grant: Grant) -> None:
-        """Let the queues see an override; one for the old course of a swap counts in the new."""
+        """Let the queues see an override, which replaces those of its rule.
+
+        One for the old course of a swap counts in the queue of the new one.
+        """
         facts = self.deciding.facts
-        facts.grant(facts.students[student_id], course_id, grant)
+        student = facts.students[student_id]
+        kept = [g for g in student.grants.get(course_id, ()) if g.rule != grant.rule]
+        student.grants = {**student.grants, course_id: tuple(kept)}
+        facts.grant(student, course_id, grant)
         self.touch_waits([student_id])
 
     def see(self, kind: RecordKind, record_id: int, changes: dict[Field, Any]) -> None:
