@@ -97,6 +97,8 @@ class Load:
 
 
 NO_HOURS: Final = Decimal(0)
+EXTRA_SEATS: Final = frozenset({"course-full", "seat-reserved"})
+"""Overrides of these let somebody in the queue sit down where there is no seat for others."""
 NO_GRANTS: Final[Mapping[int, tuple[Grant, ...]]] = MappingProxyType({})
 
 
@@ -347,6 +349,14 @@ class Facts:
         self.events.append(
             Event(line, *key, action, from_status, to_status, place, grade, None, on, detail)
         )
+
+    def grant(self, student: StudentFact, course_id: int, grant: Grant) -> None:
+        """Let an override count for a student in a course."""
+        mine = (*student.grants.get(course_id, ()), grant)
+        student.grants = {**student.grants, course_id: mine}
+        course = self.courses.get(course_id)
+        if course is not None and grant.rule in EXTRA_SEATS:
+            course.has_extra_seats |= student.student_id in course.queue
 
     def take(self) -> tuple[dict[Key, EnrollmentFact], list[Event]]:
         """Hand over what is to be written and recorded, and begin anew."""

@@ -230,6 +230,19 @@ class Decision:
         return self
 
 
+@dataclass(kw_only=True)
+class Consequences:
+    """What an operation that is no enrollment request did to enrollments.
+
+    `decisions` holds the changes that it made itself, such as the drops of a cancelled course;
+    `promotions` whom the waitlists gave a seat beside those.
+    """
+
+    operation_id: int | None = None
+    decisions: list[Decision] = field(default_factory=list)
+    promotions: list[Promotion] = field(default_factory=list)
+
+
 @dataclass(slots=True)
 class Policy:
     """How an operation wants its requests judged, and the one clock reading it goes by.

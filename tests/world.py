@@ -16,7 +16,7 @@ from studentcli.formats.source import CsvSource
 from studentcli.models import Course, EnrollmentEvent, Student, StudentCourses, Term
 from studentcli.records import COURSE, STUDENT, TERM, RecordKind, read_row
 from studentcli.requests import Change, CourseWord, Decision, Outcome, Policy, Request
-from studentcli.services import batches, catalog
+from studentcli.services import batches, catalog, holds, overrides
 from studentcli.services.operations import Act
 
 NOW = datetime(2026, 10, 5, 9, 30, tzinfo=UTC)
@@ -58,6 +58,42 @@ class World:
     def term(self, code: str, **fields: Any) -> None:
         """Add or change a term."""
         self.save(TERM, term=code, **fields).require()
+
+    def hold(self, student: str, *, dry_run: bool = False, **more: Any) -> holds.Holds:
+        """Place a hold."""
+        said = {"kind": "library", "blocks": "add", "reason": "two books", **more}
+        act = self.act("hold-place")
+        return self.database.write(
+            lambda session: holds.place_hold(session, student, act, **said), dry_run=dry_run
+        )
+
+    def lift(self, *hold_ids: int, dry_run: bool = False) -> holds.Holds:
+        """Lift holds."""
+        act = self.act("hold-lift")
+        return self.database.write(
+            lambda session: holds.lift_holds(session, hold_ids, act), dry_run=dry_run
+        )
+
+    def override(
+        self, student: str, course: str, rule: str, *, dry_run: bool = False, **more: Any
+    ) -> overrides.Overrides:
+        """Grant an override."""
+        said = {"reason": "dean agreed", **more}
+        act = self.act("override-grant")
+        return self.database.write(
+            lambda session: overrides.grant_override(
+                session, student, course, act, rule=rule, **said
+            ),
+            dry_run=dry_run,
+        )
+
+    def revoke(self, *override_ids: int, dry_run: bool = False) -> overrides.Overrides:
+        """Revoke overrides."""
+        act = self.act("override-revoke")
+        return self.database.write(
+            lambda session: overrides.revoke_overrides(session, override_ids, act),
+            dry_run=dry_run,
+        )
 
     # ── changing ──
 
@@ -198,8 +234,8 @@ class World:
 
     def clear(self) -> None:
         """Empty every table but the terms made by the migration (between hypothesis examples)."""
-        tables = ("enrollment_events", "catalog_events", "student_courses", "operations",
-                  "courses", "students")  # fmt: skip
+        tables = ("enrollment_events", "catalog_events", "student_courses", "holds", "overrides",
+                  "operations", "courses", "students")  # fmt: skip
         with self.database.connect(writes=True) as connection:
             for table in tables:
                 connection.execute(text(f"DELETE FROM {table}"))

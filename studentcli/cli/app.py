@@ -23,6 +23,8 @@ from studentcli.cli.shells import InstallOption, Root, ShowOption
 
 FILES: Final = {
     "changes": ("enroll", "drop", "withdraw", "complete"),
+    "holds": ("hold",),
+    "overrides": ("override",),
     "lists": ("courses", "roster"),
     "catalog": ("student", "course", "term"),
     "files": ("import", "export"),

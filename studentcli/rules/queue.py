@@ -90,8 +90,11 @@ def run_queue(
         return promotions
     today = policy.today(course.term.time_zone)
     for student_id in list(course.queue):
-        if not (course.has_free_seat or course.has_extra_seats):
-            break
+        if not course.has_free_seat:
+            if not course.has_extra_seats:
+                break
+            if student_id not in facts.students:
+                continue  # not loaded: nothing has changed for them, and no seat is free
         case = promotion_case(student_id, course, facts, policy, own)
         verdict = judge_promotion(case, Seats(course, today))
         if not verdict.refusals:

@@ -4,7 +4,7 @@ Courses by id, then students by id, all before the first decision. A single requ
 a million rows take the same path; only the sets differ.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import date
 from typing import Any
 
@@ -176,6 +176,12 @@ class Deciding:
         students = self.facts.students
         self.transcripts.read([students[sid] for sid in sorted(student_ids) if sid in students])
 
+    def require_waits_locked(self, student_ids: Container[int]) -> None:
+        """Start again when a student has joined a queue since the courses were locked."""
+        if any(sid in student_ids and not self._is_locked(c) for sid, c in self.transcripts.waits):
+            raise StartAgain
+        self.transcripts.waits.clear()
+
     def let_move(self, course_ids: Iterable[int]) -> None:
         """Say that a seat of these courses can become free, before the students are locked."""
         self._movable.update(course_ids)
@@ -266,9 +272,7 @@ class Deciding:
         named = {s.student_id: s for s in students if isinstance(s, StudentFact)}
         earliest = self._pairs(requests, students)
         self.transcripts.read(list(named.values()), earliest.keys())
-        if any(key[0] in named and not self._is_locked(key[1]) for key in self.transcripts.waits):
-            raise StartAgain  # the student has joined a queue since the courses were locked
-        self.transcripts.waits.clear()
+        self.require_waits_locked(named)
         self.transcripts.read_recorded(
             [
                 key

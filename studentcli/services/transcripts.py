@@ -122,12 +122,7 @@ class Transcripts:
     def _put_grant(self, student_id: int, course_id: int, *row: Any) -> None:
         rule, _, _, _, until_on, _, _, override_id = row
         student = self.facts.students[student_id]
-        grant = Grant(override_id, rule, until_on)
-        mine = (*student.grants.get(course_id, ()), grant)
-        student.grants = {**student.grants, course_id: mine}
-        course = self.facts.courses.get(course_id)
-        if course is not None and rule in {"course-full", "seat-reserved"}:
-            course.has_extra_seats |= student_id in course.queue
+        self.facts.grant(student, course_id, Grant(override_id, rule, until_on))
 
     def _put_course(self, term_id: int, course_id: int, *row: Any) -> None:
         """Take a course in that is only some student's other course."""
