@@ -24,6 +24,7 @@ from studentcli.cli.shells import InstallOption, Root, ShowOption
 FILES: Final = {
     "changes": ("enroll", "drop", "withdraw", "complete"),
     "lists": ("courses", "roster"),
+    "explain": ("explain",),
     "catalog": ("student", "course", "term"),
     "files": ("import", "export"),
     "history": ("history",),

@@ -11,6 +11,7 @@ from studentcli.render.decisions import (
     promotion_row,
     promotion_sentence,
 )
+from studentcli.render.explained import explanations
 from studentcli.render.listings import Column, csv_writer, listing, record
 from studentcli.render.messages import error, note, refused
 from studentcli.render.records import (
@@ -30,6 +31,7 @@ __all__ = [
     "decisions",
     "display_width",
     "error",
+    "explanations",
     "is_terminal",
     "jsonable",
     "keeping_sentences",
