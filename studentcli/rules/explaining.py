@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 from studentcli.facts import Facts
 from studentcli.requests import Refusal
-from studentcli.rules.book import ADDING, DROPPING, OVERRIDABLE, SEATING
+from studentcli.rules.book import ADDING, CLEAR, DROPPING, OVERRIDABLE, SEATING
 from studentcli.rules.case import Case
 from studentcli.rules.deciding import judge_add
 from studentcli.rules.placing import Place
@@ -34,7 +34,7 @@ class Finding(NamedTuple):
 
     `failed`: it forbids the add. `overridden`: it would, and an override clears it. `passed`: it
     has nothing against it. `not-asked`: it does not count for where the add leads; with a refusal
-    when it would forbid a seat, which is what a student who waits has to expect.
+    when it would forbid a seat, which is what a student who waits meets when promoted.
     """
 
     code: str
@@ -79,17 +79,22 @@ def _all(case: Case, facts: Facts) -> Iterator[Finding]:
     if verdict == UNCHANGED and is_waiting:
         own = {(case.student.student_id, case.course.course_id): case.change}
         case = promotion_case(case.student.student_id, case.course, facts, case.policy, own)
-    place = judge_add(case, facts)[0] if verdict == DECIDE else None
-    counting = _counting(place)
+    is_asked = verdict == DECIDE
+    is_possible = is_asked or verdict == "already-withdrawn"
+    place = judge_add(case, facts)[0] if is_possible else None
+    counting = _counting(place) if is_asked else set()
     for rule in ADDING:
-        yield _finding(rule.code, rule.judge(case), case, counts=rule.counts in counting)
+        counts = rule.counts in counting
+        if counts or rule.counts != "place":
+            yield _finding(rule.code, rule.judge(case), case, counts=counts)
+        else:
+            yield Finding(rule.code, "not-asked")
     old = given_up_case(case)
     for rule in DROPPING if old is not None else ():
-        yield _finding(rule.code, rule.judge(old or case), old or case, counts=place is not None)
-    if place is not None:
-        yield from _seating(case, place)
-    else:
-        yield from _seating_of_known(case, facts, is_waiting=is_waiting)
+        yield _finding(rule.code, rule.judge(old or case), old or case, counts=is_asked)
+    for finding in _seating(case, place) if place else _seating_of_known(case, facts):
+        is_failed = finding.result == "failed" and not is_asked
+        yield finding._replace(result="not-asked") if is_failed else finding
 
 
 def _states(case: Case, verdict: str) -> Iterator[Finding]:
@@ -105,16 +110,14 @@ def _states(case: Case, verdict: str) -> Iterator[Finding]:
 
 def _counting(place: Place | None) -> set[str]:
     """Name for what the rules count that are asked: as `judge_add` takes them together."""
-    if place is None:
-        return set()
-    if place.status == "waitlisted" and not place.at_once:
+    if place is not None and place.status == "waitlisted" and not place.at_once:
         return {"always", "place"}
     return {"always", "seat"}
 
 
 def _finding(code: str, refusal: Refusal | None, case: Case, *, counts: bool) -> Finding:
     if refusal is None:
-        return Finding(code, "passed" if counts else "not-asked")
+        return Finding(code, "passed")
     if code in case.allowed:
         return Finding(code, "overridden", refusal)
     return Finding(code, "failed" if counts else "not-asked", refusal)
@@ -140,12 +143,17 @@ def _seating(case: Case, place: Place) -> Iterator[Finding]:
             yield Finding(code, "passed")
 
 
-def _seating_of_known(case: Case, facts: Facts, *, is_waiting: bool) -> Iterator[Finding]:
-    """Say whether there is a seat for who waits already; for anybody else nothing is asked."""
-    seat = turn_of(case, facts) if is_waiting else None
-    standing = {} if seat is None else {refusal.code: refusal for refusal in seat.refusals}
+def _seating_of_known(case: Case, facts: Facts) -> Iterator[Finding]:
+    """Say whether there is a seat for who waits already; whoever is enrolled has one."""
+    status = None if case.enrollment is None else case.enrollment.status
+    turn = turn_of(case, facts) if status == "waitlisted" else CLEAR
+    standing = {refusal.code: refusal for refusal in turn.refusals}
     for code in SEATING:
-        if seat is not None and code in seat.cleared:
+        if code in turn.cleared:
             yield Finding(code, "overridden", Refusal(code, full_sentence(case, code)))
-        else:
+        elif (
+            code in standing or code == "waitlist-full" or status not in {"waitlisted", "enrolled"}
+        ):
             yield Finding(code, "not-asked", standing.get(code))
+        else:
+            yield Finding(code, "passed")
