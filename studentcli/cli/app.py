@@ -25,6 +25,7 @@ FILES: Final = {
     "changes": ("enroll", "drop", "withdraw", "complete"),
     "lists": ("courses", "roster"),
     "explain": ("explain",),
+    "waitlist": ("waitlist",),
     "catalog": ("student", "course", "term"),
     "files": ("import", "export"),
     "history": ("history",),

@@ -7,6 +7,7 @@ control characters visible before a terminal sees them, and markup is never inte
 from studentcli.render.decisions import (
     DECISION_COLUMNS,
     decisions,
+    offers,
     outcome_row,
     promotion_row,
     promotion_sentence,
@@ -37,6 +38,7 @@ __all__ = [
     "keeping_sentences",
     "listing",
     "note",
+    "offers",
     "outcome_row",
     "plain",
     "promotion_row",
