@@ -176,8 +176,7 @@ def _run(cli: Cli, words: list[str] | None, reason: str | None) -> None:
     verb = "would move" if cli.dry_run else "moved"
     waitlists = f"{offered.courses} waitlist{'' if offered.courses == 1 else 's'}"
     cli.done(
-        f"{waitlists}: {len(offered.promotions)} {verb} up,"
-        f" {len(offered.passed_over)} passed over"
+        f"{waitlists}: {len(offered.promotions)} {verb} up, {len(offered.passed_over)} passed over"
     )
 
 
