@@ -55,15 +55,19 @@ def judge_promotion(case: Case, seats: Seats) -> Verdict:
 
 def judge_given_up(case: Case) -> Verdict:
     """Judge whether the course of a swap can be dropped."""
+    old = given_up_case(case)
+    return CLEAR if old is None else judge(DROPPING, old)
+
+
+def given_up_case(case: Case) -> Case | None:
+    """Put the drop of the old course of a swap as a case, or none when nothing is given up."""
     old = case.given_up
     if old is None:
-        return CLEAR
+        return None
     enrollment = case.student.enrollments.get(old.course_id)
     change = Change("drop", old.course_id, reason=case.change.reason)
     change.overrides = case.change.overrides
-    return judge(
-        DROPPING, case._replace(change=change, course=old, enrollment=enrollment, given_up=None)
-    )
+    return case._replace(change=change, course=old, enrollment=enrollment, given_up=None)
 
 
 def judge_queue(course: CourseFact, facts: Facts, policy: Policy) -> dict[int, Verdict]:
@@ -76,6 +80,19 @@ def judge_queue(course: CourseFact, facts: Facts, policy: Policy) -> dict[int, V
         if not found[student_id].refusals:
             seats.take(case.student)
     return found
+
+
+def turn_of(case: Case, facts: Facts) -> Verdict:
+    """Judge whether a seat stays for a queued student when those before have had their turn."""
+    course = case.course
+    seats = Seats(course, case.today)
+    for student_id in course.queue if course.has_free_seat else ():
+        if student_id == case.student.student_id:
+            break
+        before = promotion_case(student_id, course, facts, case.policy)
+        if not judge_promotion(before, seats).refusals:
+            seats.take(before.student)
+    return judge_seat(case, seats)
 
 
 def run_queue(
