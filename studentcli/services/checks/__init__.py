@@ -67,11 +67,12 @@ def find_all(
         yield finding
     if not is_sound:
         return
-    require_term(session, term)
     for check in (check_references, check_rule_texts):
         for finding in _read_safely("text", check(session)):
             is_sound = False
             yield finding
+    if is_sound:
+        require_term(session, term)
     yield from _read_safely("events", check_enrollments(session))
     for kind in KINDS.values():
         yield from _read_safely("events", check_records(session, kind))
