@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Executable, select
 from sqlalchemy.orm import Session
 
+from studentcli import errors
 from studentcli.conditions import parse_tags
 from studentcli.database import StartAgain, list_parameter, listed_in
 from studentcli.facts import (
@@ -197,9 +198,20 @@ class Deciding:
             query = statements.courses(is_sqlite=self.is_sqlite, locks=locks, further=True)
             found = self._take_courses(query, {"courses": self._list(sorted(further))})
             if found != further:
+                self._require_courses(further - found)
                 raise StartAgain  # somebody holds one: waiting out of turn could be a deadlock
             self._movable |= further
             self._take_students((), (), self._queued() - self.facts.students.keys(), further=True)
+
+    def _require_courses(self, course_ids: set[int]) -> None:
+        """Stop when a swap gives up a course that is not there: no waiting would bring it."""
+        listed = listed_in(Course.id, sorted(course_ids), is_sqlite=self.is_sqlite)
+        missing = course_ids - set(self.session.scalars(select(Course.id).where(listed)))
+        if missing:
+            raise errors.DatabaseDamaged(
+                f"a place in a queue gives up course id {min(missing)}, which does not exist",
+                hint="studentcli db check says whose it is",
+            )
 
     def _queued(self) -> set[int]:
         """List the students of the queues that can move."""

@@ -25,7 +25,7 @@ from studentcli.facts import (
 from studentcli.meetings import parse as parse_meetings
 from studentcli.services import statements
 from studentcli.services.bulk import IndexPause
-from studentcli.services.resolve import is_sqlite
+from studentcli.services.resolve import is_sqlite, read_text
 
 
 class Transcripts:
@@ -130,8 +130,10 @@ class Transcripts:
         self.facts.courses[course_id] = CourseFact(
             course_id, self.terms[term_id], code, section,
             credit_hours=Decimal(hundredths) / 100,
-            meetings=parse_meetings(meetings),
-            corequisites=parse_corequisites(corequisites),
+            meetings=read_text(parse_meetings, meetings, f"meetings of {code}-{section}"),
+            corequisites=read_text(
+                parse_corequisites, corequisites, f"corequisites of {code}-{section}"
+            ),
         )  # fmt: skip
 
     def read_recorded(self, keys: list[Key]) -> None:
