@@ -26,6 +26,7 @@ from studentcli.meetings import parse as parse_meetings
 from studentcli.services import statements
 from studentcli.services.bulk import IndexPause
 from studentcli.services.resolve import is_sqlite
+from studentcli.vocabulary import EXTRA_SEATS
 
 
 class Transcripts:
@@ -122,7 +123,7 @@ class Transcripts:
         mine = (*student.grants.get(course_id, ()), grant)
         student.grants = {**student.grants, course_id: mine}
         course = self.facts.courses.get(course_id)
-        if course is not None and rule in {"course-full", "seat-reserved"}:
+        if course is not None and rule in EXTRA_SEATS:
             course.has_extra_seats |= student_id in course.queue
 
     def _put_course(self, term_id: int, course_id: int, *row: Any) -> None:
