@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from studentcli.conditions import Required, Reservation, TagTerm
 from studentcli.meetings import Meeting, week_of
-from studentcli.vocabulary import SEATED_STATUSES
+from studentcli.vocabulary import EXTRA_SEATS, SEATED_STATUSES
 
 
 class HoldFact(NamedTuple):
@@ -97,8 +97,6 @@ class Load:
 
 
 NO_HOURS: Final = Decimal(0)
-EXTRA_SEATS: Final = frozenset({"course-full", "seat-reserved"})
-"""Overrides of these let somebody in the queue sit down where there is no seat for others."""
 NO_GRANTS: Final[Mapping[int, tuple[Grant, ...]]] = MappingProxyType({})
 
 

@@ -319,11 +319,11 @@ class Deciding:
             student_id = student.student_id
             for change in request.changes:
                 on = change.effective_on or date.max
-                for course in possible(change):
+                courses = possible(change)
+                if change.instead_of is not None:
+                    courses = [*courses, *possible(Change("drop", change.instead_of))]
+                for course in courses:
                     key = (student_id, course.course_id)
                     if key not in earliest or on < earliest[key]:
                         earliest[key] = on
-                if change.instead_of is not None:
-                    for course in possible(Change("drop", change.instead_of)):
-                        earliest.setdefault((student_id, course.course_id), date.max)
         return earliest
