@@ -27,8 +27,8 @@ DAY = timedelta(days=1)
 def queued(world: World) -> World:
     """S1 has the only seat of A; S2 and S3 wait; A and B meet at the same hour."""
     world.student("S1", "S2", "S3", "S4")
-    world.course("A", capacity=1, waitlist=5, meetings="Mon 09:00-10:00")
-    world.course("B", meetings="Mon 09:30-10:30")
+    world.course("A", capacity=1, waitlist=5, meetings="M 09:00-10:00")
+    world.course("B", meetings="M 09:30-10:30")
     for student in ("S1", "S2", "S3"):
         world.one("enroll", student, "A")
     return world
@@ -66,7 +66,7 @@ def test_an_override_of_a_full_course_seats_who_waits_beyond_the_capacity(
 
 def test_an_override_of_a_reserved_seat_seats_who_waits_for_it(world: World) -> None:
     world.student("S1", "S2")
-    world.course("A", capacity=1, waitlist=5, reserved="1:honors")
+    world.course("A", capacity=1, waitlist=5, reserved="honors=1")
     world.one("enroll", "S1", "A")
     world.one("enroll", "S2", "A")
     assert status(world, "S2") == "waitlisted"
@@ -196,7 +196,8 @@ def test_history_of_both_student_and_course_shows_the_override(queued: World) ->
     queued.override("S4", "B", "hold")
     queued.revoke(1)
     said = "rule: hold, reason: dean agreed"
-    for wanted in ({"student": "S4", "course": "A"}, {"student": "S4"}, {"course": "A"}):
+    asked: list[dict[str, Any]] = [{"student": "S4"}, {"course": "A"}]
+    for wanted in (*asked, asked[0] | asked[1]):
         events = queued.database.read(
             partial(list_events, policy=Policy(queued.now), limit=50, **wanted)
         )
@@ -240,8 +241,9 @@ def test_an_override_that_is_over_is_not_taken_for_the_one_that_was_used(queued:
 def test_the_ledger_has_what_was_allowed_in_one_step(queued: World) -> None:
     queued.hold("S4")
     queued.override("S4", "A", "hold")
-    allowed = {"overrides": frozenset({"course-full", "restricted"}), "reason": "last term"}
-    operation = queued.submit("enroll", "S4", "A", **allowed).operation_id
+    rules = frozenset({"course-full", "restricted"})
+    done = queued.submit("enroll", "S4", "A", overrides=rules, reason="last term")
+    operation = done.operation_id
     names = ("override", "student", "course", "rule", "reason", "state", "used_by", "granted_by")
     assert ledger(queued, *names) == [
         (1, "S4", "ALL/A-1", "hold", "dean agreed", "active", str(operation), "tester"),
@@ -255,7 +257,7 @@ def test_the_ledger_of_a_student_a_course_or_a_term(queued: World) -> None:
     queued.override("S1", "A", "hold")
     queued.override("S2", "B", "hold")
     queued.override("S2", "T/C", "hold")
-    queued.one("enroll", "S4", "A", overrides=frozenset({"course-full"}), reason="said so")
+    queued.one("enroll", "S4", "ALL/A", overrides=frozenset({"course-full"}), reason="said so")
     assert ledger(queued, "override", student="S2") == [(2,), (3,)]
     assert ledger(queued, "override", course="ALL/A") == [(1,), (None,)]
     assert ledger(queued, "override", student="S2", course="ALL/A") == []
@@ -310,10 +312,10 @@ def test_the_same_granted_twice_at_once_is_one_override_and_revoked_once(
 def test_commands_say_what_was_done_in_a_sentence_and_as_data(queued: World, command: Run) -> None:
     run = partial(command, database=queued)
     grant = ("override", "grant", "S2", "A", "--rule", "course-full", "--reason", "dean")
+    what = "override of course-full for S2 in ALL/A-1"
     forecast = run(*grant, "-n", "--format", "table")
     assert forecast.stderr.splitlines() == [
-        "forecast, nothing was changed: an override of course-full for S2 in ALL/A-1"
-        " would be granted",
+        f"forecast, nothing was changed: an {what} would be granted",
         "S2 would move up from the waitlist into ALL/A-1",
     ]
     done = run(*grant, "--format", "json")
