@@ -73,6 +73,9 @@ class Deciding:
         """
         course_ids = self._course_ids(wanted)
         self.lock_courses(course_ids, wanted.students, wanted.student_ids)
+        self.transcripts.is_about_leaving = any(
+            change.action != "enroll" for change in wanted.changes.values()
+        )
         self._movable |= {
             course.course_id
             for change in wanted.changes.values()

@@ -41,6 +41,8 @@ class Transcripts:
         self.is_sqlite = is_sqlite(session)
         self.waits: list[Key] = []
         self.index_pause: IndexPause | None = None
+        self.is_about_leaving = False
+        """Whether anybody leaves a course: another one may be taken together with it."""
 
     def _list(self, values: Iterable[object]) -> object:
         return list_parameter(values, is_sqlite=self.is_sqlite)
@@ -54,7 +56,7 @@ class Transcripts:
 
         A simple catalogue needs no more than the pairs that are asked for.
         """
-        return any(
+        return self.is_about_leaving or any(
             course.has_sections
             or course.queue
             or course.waitlist_capacity
