@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from studentcli.conditions import Required, Reservation, TagTerm
-from studentcli.meetings import Meeting
+from studentcli.meetings import Meeting, week_of
 from studentcli.vocabulary import SEATED_STATUSES
 
 
@@ -70,6 +70,33 @@ class EnrollmentFact:
         return self.status in SEATED_STATUSES
 
 
+@dataclass(slots=True)
+class Load:
+    """What a student's courses add up to, so that a rule need not go through them.
+
+    `week` has a bit for every five minutes in which an enrolled course meets on any date, `hours`
+    the credit hours with a seat by term id, `taken` the courses with a seat by code; `waits`
+    counts the queues.
+    """
+
+    week: int = 0
+    hours: dict[int, Decimal] = field(default_factory=dict)
+    taken: dict[str, list["CourseFact"]] = field(default_factory=dict)
+    waits: int = 0
+
+    def add(self, course: "CourseFact", enrollment: EnrollmentFact) -> None:
+        """Take a course in."""
+        if enrollment.is_seated:
+            if enrollment.status == "enrolled":
+                self.week |= course.week
+            term_id = course.term.term_id
+            self.hours[term_id] = self.hours.get(term_id, NO_HOURS) + course.credit_hours
+            self.taken.setdefault(course.code, []).append(course)
+        elif enrollment.status == "waitlisted":
+            self.waits += 1
+
+
+NO_HOURS: Final = Decimal(0)
 NO_GRANTS: Final[Mapping[int, tuple[Grant, ...]]] = MappingProxyType({})
 
 
@@ -90,11 +117,21 @@ class StudentFact:
     holds: tuple[HoldFact, ...] = ()
     grants: Mapping[int, tuple[Grant, ...]] = field(default_factory=lambda: NO_GRANTS)
     is_loaded: bool = False
+    load: Load | None = None
+
+    def load_of(self, courses: Mapping[int, "CourseFact"]) -> Load:
+        """Give what the courses add up to, counted at the first use and after a seat was left."""
+        if self.load is None:
+            self.load = Load()
+            for course_id, enrollment in self.enrollments.items():
+                self.load.add(courses[course_id], enrollment)
+        return self.load
 
     def forget(self) -> None:
         """Let go of what the tables hold."""
         self.enrollments, self.holds, self.grants = {}, (), NO_GRANTS
         self.is_loaded = False
+        self.load = None
 
 
 @dataclass(slots=True, eq=False)
@@ -121,8 +158,8 @@ class CourseFact:
 
     `queue` leads from the student's id to the waitlisted enrollment, in the order of places.
     `filled` counts, for every reservation, who of its tag has a seat. `has_sections` says whether
-    the term has further sections of the code. A course that is only some
-    student's other course `is_locked` not: its seats and queue are not known.
+    the term has further sections of the code, `week` when it meets, as in `Load`. Of a course that
+    is only some student's other course, and not `is_locked`, seats and queue are not known.
     """
 
     course_id: int
@@ -152,8 +189,15 @@ class CourseFact:
     has_extra_seats: bool = False
     """Whether somebody in the queue was granted a seat beyond the capacity or a reserved one."""
 
+    week: int = 0
+
     def __post_init__(self) -> None:
         self.ref = f"{self.term.code}/{self.code}-{self.section}"
+        self.meet(self.meetings)
+
+    def meet(self, meetings: tuple[Meeting, ...]) -> None:
+        """Set when it meets."""
+        self.meetings, self.week = meetings, week_of(meetings)
 
     @property
     def has_free_seat(self) -> bool:
@@ -191,6 +235,10 @@ class CourseFact:
     def put(self, student: StudentFact, after: EnrollmentFact | None) -> None:
         """Let a student's enrollment stand as `after`; seats and queue follow."""
         before = student.enrollments.get(self.course_id)
+        if student.load is not None and before is None and after is not None:
+            student.load.add(self, after)
+        else:
+            student.load = None
         if before is not None:
             if before.is_seated:
                 self.count(student, -1)
@@ -286,31 +334,19 @@ class Facts:
         if self.journal is not None:
             self.journal.append(JournalEntry(key, before, key in self.changed))
         place = course.next_place if to_status == "waitlisted" else None
+        from_status = None if before is None else before.status
         if before is None:
-            from_status = None
             after = EnrollmentFact(
-                to_status,
-                on,
-                on,
-                on,
-                place,
-                grade,
-                instead_of,
-                ((action, on, grade),),
-                in_table=False,
-                is_moved=True,
-            )
+                to_status, on, on, on, place, grade, instead_of, ((action, on, grade),),
+                in_table=False, is_moved=True,
+            )  # fmt: skip
         else:
-            from_status = before.status
             after = _after(before, step, place)
         course.put(student, after)
         self.changed[key] = after
         self.events.append(
-            Event(
-                line, key[0], key[1], action, from_status, to_status, place, grade, None, on,
-                detail,
-            )
-        )  # fmt: skip
+            Event(line, *key, action, from_status, to_status, place, grade, None, on, detail)
+        )
 
     def take(self) -> tuple[dict[Key, EnrollmentFact], list[Event]]:
         """Hand over what is to be written and recorded, and begin anew."""
@@ -354,14 +390,11 @@ def _after(before: EnrollmentFact, step: Move, place: int | None) -> EnrollmentF
     by_system = step.action == "promote"
     recorded = before.recorded
     return EnrollmentFact(
-        status=step.to_status,
+        step.to_status,
         enrolled_on=step.on if step.action == "enroll" else before.enrolled_on,
         status_since=step.on,
         changed_on=before.changed_on if by_system else step.on,
-        place=place,
-        grade=step.grade,
-        instead_of=step.instead_of,
+        place=place, grade=step.grade, instead_of=step.instead_of,
         recorded=recorded if by_system else (*recorded, (step.action, step.on, step.grade)),
-        in_table=before.in_table,
-        is_moved=True,
-    )
+        in_table=before.in_table, is_moved=True,
+    )  # fmt: skip

@@ -64,9 +64,11 @@ class World:
     def submit(
         self, action: Any, student: str, *courses: str, dry_run: bool = False, **more: Any
     ) -> Decision:
-        """Submit one request."""
-        fields = {"effective_on", "grade", "reason", "overrides"}
+        """Submit one request; `instead_of` is written as a course word."""
+        fields = {"effective_on", "grade", "reason", "overrides", "instead_of"}
         given = {name: more.pop(name) for name in fields & set(more)}
+        if "instead_of" in given:
+            given["instead_of"] = CourseWord(given["instead_of"])
         changes = [Change(action, CourseWord(word), **given) for word in courses]
         return self.submit_request(Request(student, changes), dry_run=dry_run, **more)
 

@@ -39,6 +39,7 @@ STUDENT_COLUMNS = (
     Column("email", "E-mail"),
     Column("status", "Status", "status"),
     Column("max_credits", "Max credits", "hours"),
+    Column("tags", "Tags"),
 )
 TERM_COLUMNS = (
     Column("term", "Term", "key"),
@@ -54,6 +55,8 @@ TERM_DATA = (
     Column("drop_until", "Drop until"),
     Column("withdraw_until", "Withdraw until"),
     Column("max_credits", "Max credits"),
+    Column("max_waitlists", "Max waitlists"),
+    Column("grades", "Grades"),
     Column("time_zone", "Time zone"),
     Column("courses", "Courses"),
 )
@@ -65,6 +68,18 @@ COURSE_DATA = (
     Column("waiting", "Waiting"),
     Column("waitlist", "Waitlist places"),
     Column("status", "Status"),
+)
+COURSE_RULES = (
+    Column("requires", "Requires"),
+    Column("corequisites", "Together with"),
+    Column("meetings", "Meets"),
+    Column("restricted", "Only for"),
+    Column("reserved", "Reserved seats"),
+    Column("repeats", "Repeats"),
+    Column("enroll_from", "Enroll from"),
+    Column("enroll_until", "Enroll until"),
+    Column("drop_until", "Drop until"),
+    Column("withdraw_until", "Withdraw until"),
 )
 
 
@@ -208,7 +223,9 @@ def _add_students(app: typer.Typer) -> None:
         rows = cli.database.read(
             lambda session: views.list_students(session, search=search, status=wanted)
         )
-        listing(rows, STUDENT_COLUMNS, cli.fmt, footer=f"{len(rows)} students")
+        tagged = cli.fmt != "table" or any(row["tags"] for row in rows)
+        columns = STUDENT_COLUMNS if tagged else STUDENT_COLUMNS[:-1]
+        listing(rows, columns, cli.fmt, footer=f"{len(rows)} students")
 
     @command(group, "show")
     def show(cli: Cli, student: StudentArgument) -> None:
@@ -369,7 +386,8 @@ def _add_courses(app: typer.Typer) -> None:
             lambda session: views.show_course(session, word, cli.policy(), term=cli.term)
         )
         row["seats"] = Seats(row["taken"], row["capacity"])
-        record(row, COURSE_DATA, cli.fmt)
+        asked = [c for c in COURSE_RULES if cli.fmt != "table" or row[c.name] is not None]
+        record(row, [*COURSE_DATA, *asked], cli.fmt)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -290,7 +290,7 @@ def _export(cli: Cli, kind: str, output: Path | None, *, excel: bool) -> None:
     from studentcli.formats import native
     from studentcli.formats.output import writing
     from studentcli.render import plain
-    from studentcli.services import views
+    from studentcli.services import exporting, views
 
     columns = native.ENROLLMENT_COLUMNS[:-1] if kind == "enrollments" else KINDS[kind].columns
     fmt = cli.explicit_format or "csv"
@@ -299,7 +299,7 @@ def _export(cli: Cli, kind: str, output: Path | None, *, excel: bool) -> None:
     def unit(session: Any) -> None:
         rows: Any
         if kind == "enrollments":
-            rows = views.export_enrollments(session, term=cli.term)
+            rows = exporting.export_enrollments(session, term=cli.term)
         elif kind == "students":
             rows = views.list_students(session)
         elif kind == "terms":

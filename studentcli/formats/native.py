@@ -172,7 +172,7 @@ class EnrollmentReader:
             with suppress(errors.BadValue):
                 change = Change("enroll" if is_add else "drop", self._word(course, term, section))
                 if is_add and old.strip():
-                    change.instead_of = self._word(old, term, "")
+                    change.instead_of = self._word(old, "", "")
                 wanted.take(change)
         return survey
 
@@ -190,15 +190,16 @@ class EnrollmentReader:
             self._dates[on] = _cell("effective_on", values.iso_date, on) if on.strip() else None
         change = Change(cast("Action", action), word, self._dates[on], line=line)
         if old.strip():
-            change.instead_of = self._given_up(change, old, term)
+            change.instead_of = self._given_up(change, old)
         if grade or override or reason:
             _read_extras(change, grade.strip(), override.strip(), reason.strip())
         return number, change, request.strip() if request else ""
 
-    def _given_up(self, change: Change, cell: str, term: str) -> CourseWord:
+    def _given_up(self, change: Change, cell: str) -> CourseWord:
+        """Read the course of a swap: the whole word, found among what the student is in."""
         if change.action != "enroll":
             raise errors.BadValue(f"instead_of: {change.action} gives nothing up")
-        return self._words.get((cell, term, "")) or self._word(cell, term, "")
+        return self._words.get((cell, "", "")) or self._word(cell, "", "")
 
     def _number(self, cell: str) -> str:
         number: str = _cell("student", values.identifier, cell)

@@ -5,7 +5,7 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from studentcli.facts import CourseFact, EnrollmentFact, StudentFact
+from studentcli.facts import CourseFact, EnrollmentFact, Load, StudentFact
 from studentcli.requests import Change, Policy
 
 NOTHING: Final[Mapping[int, str]] = MappingProxyType({})
@@ -43,6 +43,11 @@ class Case(NamedTuple):
             return self.change.overrides
         granted = (grant.rule for grant in grants if grant.is_active(self.today))
         return self.change.overrides.union(granted)
+
+    @property
+    def load(self) -> Load:
+        """What the student's courses add up to, the one that is given up among them."""
+        return self.student.load_of(self.courses)
 
     def others(self, *statuses: str) -> Iterator[tuple[CourseFact, EnrollmentFact]]:
         """Give the student's other courses in these states, without the one that is given up."""

@@ -169,6 +169,8 @@ def run_queues(
 
 def waits_of(student: StudentFact, facts: Facts) -> list[CourseFact]:
     """List the courses in whose queues a student waits, by id."""
+    if not student.load_of(facts.courses).waits:
+        return []
     waits = [
         course_id
         for course_id, enrollment in student.enrollments.items()

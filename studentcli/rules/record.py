@@ -16,9 +16,16 @@ def prerequisite_is_missing(case: Case) -> Refusal | None:
     groups = case.course.requires
     if not groups:
         return None
-    taken: dict[str, list[Taken]] = {}
-    for pair in case.others("completed", "enrolled"):
-        taken.setdefault(pair[0].code, []).append(pair)
+    mine, old, enrollments = case.course, case.given_up, case.student.enrollments
+    taken: dict[str, list[Taken]] = {
+        code: [
+            (course, enrollments[course.course_id])
+            for course in courses
+            if course is not mine and course is not old
+        ]
+        for code in {item.code for group in groups for item in group}
+        if (courses := case.load.taken.get(code))
+    }
     missing = [
         group
         for group in groups

@@ -81,6 +81,9 @@ class QueueRun:
         if course is None:
             return
         _set(course, changes)
+        course.meet(course.meetings)
+        for student in self.deciding.facts.students.values():
+            student.load = None
         touched = [course]
         names = {changed.name for changed in changes}
         if "reserved" in names:

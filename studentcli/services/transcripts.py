@@ -1,6 +1,6 @@
 """What the rules read about students beside their own row: enrollments, holds, overrides."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
@@ -88,20 +88,24 @@ class Transcripts:
         for student in students:
             student.is_loaded = whole
             student.holds, student.grants = (), NO_GRANTS
-        put = {
-            statements.ENROLLMENT: self._put_enrollment,
+        put: dict[str, Callable[..., None]] = {
             statements.HOLD: self._put_hold,
             statements.GRANT: self._put_grant,
             statements.COURSE: self._put_course,
         }
-        for kind, *row in self._rows(query, parameters):
-            put[kind](*row)
+        for row in self._rows(query, parameters):
+            if row[0] == statements.ENROLLMENT:
+                self._put_enrollment(*row)
+                continue
+            put[row[0]](*row[1:])
 
-    def _put_enrollment(self, student_id: int, course_id: int, *row: Any) -> None:
-        enrollments = self.facts.students[student_id].enrollments
+    def _put_enrollment(self, *row: Any) -> None:
+        _, student_id, course_id, status, grade, _, _, enrolled_on, since, place, instead_of = row
+        student = self.facts.students[student_id]
+        enrollments = student.enrollments
         if course_id in enrollments:
             return  # moved since, and not written yet
-        status, grade, _, _, enrolled_on, since, place, instead_of = row
+        student.load = None
         if status == "waitlisted":
             self.waits.append((student_id, course_id))
             course = self.facts.courses.get(course_id)

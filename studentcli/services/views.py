@@ -1,7 +1,7 @@
 """What listings show: queries that only read, each row a plain dictionary of named values."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final
 
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
@@ -21,6 +21,12 @@ from studentcli.services.resolve import (
 from studentcli.vocabulary import SEATED_STATUSES
 
 Row = dict[str, Any]
+
+RULE_COLUMNS: Final = (
+    "requires", "corequisites", "meetings", "restricted", "reserved", "repeats", "enroll_from",
+    "enroll_until", "drop_until", "withdraw_until",
+)  # fmt: skip
+"""What the rules read of a course, called the same in the table and in a file."""
 
 
 def _rows(session: Session, query: Any) -> list[Row]:
@@ -108,6 +114,7 @@ def _course_query(counts: Any) -> Any:
             func.coalesce(counts.c.waiting, 0).label("waiting"),
             Course.waitlist_capacity.label("waitlist"),
             Course.status,
+            *(getattr(Course, name) for name in RULE_COLUMNS),
         )
         .join(Course.term)
         .outerjoin(counts, counts.c.course_id == Course.id)
@@ -215,6 +222,7 @@ def _student_query() -> Any:
         Student.email,
         Student.status,
         Student.max_credit_hours.label("max_credits"),
+        Student.tags,
     )
 
 
@@ -257,6 +265,7 @@ def list_terms(session: Session) -> list[Row]:
     query = select(
         Term.code.label("term"), Term.name, Term.starts_on, Term.ends_on, Term.enroll_from,
         Term.enroll_until, Term.drop_until, Term.withdraw_until, Term.max_credits, Term.time_zone,
+        Term.max_waitlists, Term.grades,
         count.label("courses"),
     )  # fmt: skip
     return _rows(session, query.order_by(Term.code))
@@ -270,90 +279,3 @@ def show_term(session: Session, code: str) -> Row:
     """
     require_term(session, code)
     return next(row for row in list_terms(session) if row["term"] == code)
-
-
-# ── export ───────────────────────────────────────────────────────────────────────────────
-
-
-def export_enrollments(session: Session, *, term: str | None = None) -> Iterator[Row]:
-    """Give the changes that lead to today's enrollments, in an order in which they are accepted.
-
-    Per course: first who has left, then who has a seat, then the queue by place. A row carries
-    the override it needs where the catalogue has changed since (inactive student, closed course,
-    more enrolled than seats).
-    """
-    require_term(session, term)
-    order = case(
-        {"dropped": 0, "withdrawn": 0, "waitlisted": 2}, value=StudentCourses.status, else_=1
-    )
-    query = (
-        select(
-            Course.id,
-            Term.code.label("term"),
-            Course.code.label("course"),
-            Course.section,
-            Course.capacity,
-            Course.waitlist_capacity,
-            Course.status.label("course_status"),
-            Student.student_number.label("student"),
-            Student.status.label("student_status"),
-            StudentCourses.status,
-            StudentCourses.enrolled_on,
-            StudentCourses.status_since,
-            StudentCourses.grade,
-        )
-        .join(Course, Course.id == StudentCourses.course_id)
-        .join(Term, Term.id == Course.term_id)
-        .join(Student, Student.id == StudentCourses.student_id)
-        .order_by(
-            Term.code,
-            Course.code,
-            Course.section,
-            order,
-            StudentCourses.queue_place,
-            StudentCourses.enrolled_on,
-            Student.student_number,
-        )
-    )
-    if term is not None:
-        query = query.where(Term.code == term)
-    course_id, taken, waiting = None, 0, 0
-    for found in session.execute(query.execution_options(yield_per=5000)).mappings():
-        if found["id"] != course_id:
-            course_id, taken, waiting = found["id"], 0, 0
-        yield from _export_rows(found, taken, waiting)
-        taken += found["status"] in SEATED_STATUSES
-        waiting += found["status"] == "waitlisted"
-
-
-LEAVING = {"dropped": "drop", "withdrawn": "withdraw", "completed": "complete"}
-
-
-def _export_rows(found: Any, taken: int, waiting: int) -> Iterator[Row]:
-    overrides = []
-    if found["student_status"] != "active":
-        overrides.append("student-inactive")
-    if found["course_status"] != "open":
-        overrides.append("course-closed")
-    full = found["capacity"] is not None and taken >= found["capacity"]
-    if found["status"] == "waitlisted":
-        if waiting >= found["waitlist_capacity"]:
-            overrides.append("waitlist-full")
-    elif full:
-        overrides.append("course-full")
-    row = {name: found[name] for name in ("student", "term", "course", "section")}
-    yield {
-        **row,
-        "action": "enroll",
-        "effective_on": found["enrolled_on"],
-        "override": " ".join(overrides),
-        "reason": "as exported" if overrides else None,
-    }
-    action = LEAVING.get(found["status"])
-    if action is not None:
-        yield {
-            **row,
-            "action": action,
-            "effective_on": found["status_since"],
-            "grade": found["grade"],
-        }

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,7 +24,7 @@ the process that started it."""
 
 
 class ChildFailedError(Exception):
-    """The measured program ended with an exit code other than 0."""
+    """The measured program ended with an exit code that was not expected."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,19 @@ class Usage:
     stderr: str
 
 
-def measure(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> Usage:
+def measure(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    accepted: Collection[int] = (0,),
+) -> Usage:
     """Run a program to its end, its standard output in a pipe.
 
     Args:
         arguments: the program's full path, and its arguments.
         environment: beside this process's own, without its `STUDENTCLI_` settings.
         folder: where it runs.
+        accepted: the exit codes that are no failure.
 
     Raises:
         ChildFailedError: with what it wrote to stderr.
@@ -58,7 +64,7 @@ def measure(arguments: Sequence[str], environment: Mapping[str, str], folder: Pa
     )
     told, _, figures = done.stderr.rstrip().rpartition("\n")
     code, wall, cpu, peak = json.loads(figures)
-    if code:
+    if code not in accepted:
         raise ChildFailedError(f"{' '.join(arguments)} ended with {code}: {told[-2000:]}")
     # Linux counts in kibibytes, macOS in bytes.
     unit = 1 if sys.platform == "darwin" else 1024

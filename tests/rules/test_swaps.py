@@ -217,7 +217,7 @@ def test_leaving_the_queue_ends_the_swap_and_keeps_the_old_seat() -> None:
 def test_a_swap_is_judged_as_if_the_old_course_were_gone() -> None:
     times = "M 10:00-11:00"
     registry, old, course = swapping(meetings=times, requires="OLD:in-progress")
-    registry.facts.courses[old].meetings = registry.facts.courses[course].meetings
+    registry.facts.courses[old].meet(registry.facts.courses[course].meetings)
     assert registry.enroll(course, instead_of=old) == "prerequisite-missing"
     assert registry.enroll(course) == "time-conflict"
 
