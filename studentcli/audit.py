@@ -1,5 +1,7 @@
 """The audit log: one JSON line per enrollment request and one per outcome, from every door.
 
+What other operations do to enrollments is logged as well: whom they drop, whom they promote.
+
 Lines hold ids, codes and who acted, never a person's name, number, e-mail or grade. They are
 about what was recorded: outcomes are written after the commit, and a request whose operation
 fails ends in one line that says so. Event names are constants that people search for.
@@ -11,13 +13,13 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
 from studentcli import errors
-from studentcli.requests import Decision, Outcome, Request
+from studentcli.requests import Consequences, Decision, Outcome, Promotion, Request
 
 LOGGER: Final = logging.getLogger("studentcli.audit")
 LOGGER.propagate = False
@@ -128,10 +130,21 @@ class Trail:
             level = logging.WARNING if outcome.is_refused else logging.INFO
             if LOGGER.isEnabledFor(level):
                 self._keep(level, REFUSED if outcome.is_refused else DECIDED, _fields(outcome))
+        self.promoted(decision.promotions)
+
+    def promoted(self, promotions: Iterable[Promotion]) -> None:
+        """Keep a line per student whom a waitlist gave a seat."""
         if LOGGER.isEnabledFor(logging.INFO):
-            for promotion in decision.promotions:
+            for promotion in promotions:
                 fields = {"student_id": promotion.student_id, "course": promotion.course}
                 self._keep(logging.INFO, PROMOTED, fields)
+
+    def followed(self, by: Consequences) -> None:
+        """Keep the lines of what an operation that is no request did to enrollments."""
+        self.operation_id = by.operation_id
+        for decision in by.decisions:
+            self.decided(decision)
+        self.promoted(by.promotions)
 
     def restart(self) -> None:
         """Forget what waits: the operation is run again."""

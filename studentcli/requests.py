@@ -230,6 +230,19 @@ class Decision:
         return self
 
 
+@dataclass(kw_only=True)
+class Consequences:
+    """What an operation that is no enrollment request did to enrollments.
+
+    `decisions` holds the changes that it made itself, such as the drops of a cancelled course;
+    `promotions` whom the waitlists gave a seat beside those.
+    """
+
+    operation_id: int | None = None
+    decisions: list[Decision] = field(default_factory=list)
+    promotions: list[Promotion] = field(default_factory=list)
+
+
 @dataclass(slots=True)
 class Policy:
     """How an operation wants its requests judged, and the one clock reading it goes by.
@@ -248,8 +261,19 @@ class Policy:
     _todays: dict[str, date] = field(default_factory=dict)
 
     def today(self, time_zone: str) -> date:
-        """Give today's date in an IANA time zone."""
+        """Give today's date in an IANA time zone.
+
+        Raises:
+            errors.DatabaseDamaged: when it is none: terms were edited by hand.
+        """
         today = self._todays.get(time_zone)
         if today is None:
-            today = self._todays[time_zone] = self.now.astimezone(ZoneInfo(time_zone)).date()
+            try:
+                zone = ZoneInfo(time_zone)
+            except (KeyError, ValueError, OSError):
+                raise errors.DatabaseDamaged(
+                    f"{time_zone!r}, the time zone of a term, is none",
+                    hint="studentcli db check says how to mend it",
+                ) from None
+            today = self._todays[time_zone] = self.now.astimezone(zone).date()
         return today

@@ -257,11 +257,11 @@ def test_a_capacity_in_a_file_promotes_too(queued: World) -> None:
 def test_cancelling_a_course_drops_everybody_as_one_operation(queued: World) -> None:
     act = queued.act("course-cancel")
     before = queued.count("operations")
-    ref, decisions = queued.database.write(
+    cancelled = queued.database.write(
         lambda session: cancelling.cancel_course(session, "CS101", act)
     )
-    assert ref == "2026FA/CS101-001"
-    assert len(decisions) == 3
+    assert cancelled.course == "2026FA/CS101-001"
+    assert len(cancelled.decisions) == 3
     assert set(queued.statuses().values()) == {"dropped"}
     assert queued.count("operations") == before + 1
     assert queued.one("enroll", "S4", "CS101").refusals[0].code == "course-closed"

@@ -23,7 +23,11 @@ from studentcli.cli.shells import InstallOption, Root, ShowOption
 
 FILES: Final = {
     "changes": ("enroll", "drop", "withdraw", "complete"),
+    "holds": ("hold",),
+    "overrides": ("override",),
     "lists": ("courses", "roster"),
+    "explain": ("explain",),
+    "waitlist": ("waitlist",),
     "catalog": ("student", "course", "term"),
     "files": ("import", "export"),
     "history": ("history",),

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from studentcli import errors
 from studentcli.cli import complete
 
 StudentArgument = Annotated[
@@ -45,3 +46,19 @@ CodeArgument = Annotated[
 ReasonOption = Annotated[
     str | None, typer.Option("--reason", metavar="TEXT", help="Why; recorded with the change.")
 ]
+
+
+def record_number(text: str, of: str, hint: str) -> int:
+    """Read the number of a record: digits alone, as the listings write it.
+
+    Args:
+        text: as typed.
+        of: what it is the number of, with its article.
+        hint: the command that shows the numbers.
+
+    Raises:
+        errors.Usage: for anything else.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) < 2**63):
+        raise errors.Usage(f"{text!r} is no number of {of}", hint=hint)
+    return int(text)

@@ -1,5 +1,6 @@
 """student, course, term: adding, editing, listing, showing; renumbering and cancelling."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -86,27 +87,17 @@ COURSE_RULES = (
 def _save(cli: Cli, kind: RecordKind, cells: dict[str, str], mode: Any, reason: str | None) -> None:
     from studentcli import render
     from studentcli.records import read_row
-    from studentcli.services import views
     from studentcli.services.catalog import save_record
 
     row = read_row(kind, cells)
     verb = {"add": "add", "edit": "edit"}[mode]
     act = cli.act(f"{kind.name}-{verb}", reason=reason)
-
-    def unit(session: Any) -> tuple[Any, Seats | None]:
-        saved = save_record(session, kind, row, act, mode=mode, term=cli.term)
-        outcome = saved.outcomes[0]
-        is_edit = outcome.result == "changed" and "capacity" in outcome.changes
-        if not is_edit or outcome.record_id is None:
-            return saved, None
-        taken = views.count_seats(session, outcome.record_id)
-        if cli.dry_run:  # nobody was written into the seats that became free
-            taken += len(saved.promotions)
-        return saved, Seats(taken, outcome.changes["capacity"][1])
-
-    saved, seats = cli.write(unit)
+    saved = cli.follow(
+        partial(save_record, kind=kind, row=row, act=act, mode=mode, term=cli.term), act
+    )
     outcome = saved.require().outcomes[0]
     name = "/".join(outcome.key[:2]) + (f"-{outcome.key[2]}" if len(outcome.key) > 2 else "")
+    seats = None if saved.taken is None else Seats(saved.taken, outcome.changes["capacity"][1])
     said = render.record_sentence(
         kind.name, name, outcome.result, list(outcome.changes), forecast=cli.dry_run
     )
@@ -357,10 +348,11 @@ def _add_courses(app: typer.Typer) -> None:
 
         act = cli.act("course-cancel", reason=reason)
         word = values.identifier(course)
-        ref, decisions = cli.write(lambda session: cancel_course(session, word, act, term=cli.term))
-        cli.show_decisions(decisions)
+        cancelled = cli.follow(partial(cancel_course, word=word, act=act, term=cli.term), act)
+        dropped = cancelled.decisions
+        cli.show_decisions(dropped)
         would = "would be" if cli.dry_run else "is"
-        cli.done(f"{ref} {would} cancelled, {len(decisions)} students dropped")
+        cli.done(f"{cancelled.course} {would} cancelled, {len(dropped)} students dropped")
 
     @command(group, "list")
     def list_(cli: Cli) -> None:

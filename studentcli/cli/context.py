@@ -165,6 +165,14 @@ class Cli:
         state.recorded = not self.dry_run
         return result
 
+    def follow(self, unit: Any, act: "Act") -> Any:
+        """Run an operation that is no request, with its lines in the log; or forecast it."""
+        from studentcli.services.operations import follow
+
+        result = follow(self.database, unit, act, dry_run=self.dry_run)
+        state.recorded = not self.dry_run
+        return result
+
     def carry_out(self, request: "Request", act: "Act", policy: "Policy") -> "Decision":
         """Carry an enrollment request out, or forecast it with --dry-run."""
         from studentcli import services

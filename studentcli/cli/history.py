@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from studentcli import errors
 from studentcli.cli import complete
+from studentcli.cli.arguments import record_number
 from studentcli.cli.context import Cli
 from studentcli.cli.framework import command
 from studentcli.render import Column, listing, note
@@ -95,7 +95,8 @@ def add_to(app: typer.Typer) -> None:
 
         Example: studentcli history --student S1042
         """
-        operation = _operation(number) if number is not None else None
+        hint = "studentcli history"
+        operation = None if number is None else record_number(number, "an operation", hint)
         if operation is None and student is None and course is None and cli.term is None:
             _show_operations(cli, limit)
         else:
@@ -133,13 +134,6 @@ def _show_events(
     listing(newest, _filled(newest, columns, cli.fmt), cli.fmt)
     if len(rows) > limit and not cli.quiet:
         note(f"these are the newest {limit}; --limit NUMBER shows more")
-
-
-def _operation(number: str) -> int:
-    """Read the number of an operation: digits alone, as history writes it."""
-    if not (number.isascii() and number.isdigit() and int(number) < 2**63):
-        raise errors.Usage(f"{number!r} is no number of an operation", hint="studentcli history")
-    return int(number)
 
 
 def _for_people(row: dict[str, Any]) -> dict[str, Any]:

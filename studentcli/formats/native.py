@@ -17,7 +17,7 @@ from studentcli.formats.source import CsvSource, Row
 from studentcli.records import COURSE, KINDS, STUDENT, TERM, RecordKind, RecordRow, read_row
 from studentcli.render import plain
 from studentcli.requests import ACTIONS, Action, Change, CourseWord, Refusal, Request, Survey
-from studentcli.rules import OVERRIDABLE
+from studentcli.rules import require_overridable
 
 ENROLLMENT_MEANINGS: Final = {
     "action": f"{', '.join(ACTIONS)}; every row enrolls where the column is missing",
@@ -249,11 +249,7 @@ def read_overrides(codes: list[str], reason: str | None) -> frozenset[str]:
         errors.BadValue: for a rule that cannot be overridden, or a missing reason.
     """
     for code in codes:
-        if code not in OVERRIDABLE:
-            raise errors.BadValue(
-                f"override: {code!r} cannot be overridden",
-                hint=f"these can: {', '.join(sorted(OVERRIDABLE))}",
-            )
+        require_overridable(code)
     if codes and not reason:
         raise errors.BadValue("an override needs a reason")
     return frozenset(codes)

@@ -4,9 +4,16 @@
 row in the rule book (`book`); what an action does to a state is one row of TRANSITIONS.
 """
 
-from studentcli.rules.book import OVERRIDABLE
+from studentcli.rules.book import OVERRIDABLE, require_overridable
 from studentcli.rules.queue import run_queue, run_queues
 from studentcli.rules.requesting import decide
 from studentcli.rules.transitions import TRANSITIONS
 
-__all__ = ["OVERRIDABLE", "TRANSITIONS", "decide", "run_queue", "run_queues"]
+__all__ = [
+    "OVERRIDABLE",
+    "TRANSITIONS",
+    "decide",
+    "require_overridable",
+    "run_queue",
+    "run_queues",
+]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Final, Literal, NamedTuple
 
+from studentcli import errors
 from studentcli.requests import Refusal
 from studentcli.rules import admission, load, record
 from studentcli.rules.case import Case
@@ -54,6 +55,20 @@ FOR_A_PLACE: Final = tuple(rule for rule in ADDING if rule.counts == "place")
 OVERRIDABLE: Final = frozenset(
     {rule.code for rule in (*ADDING, *DROPPING, *WITHDRAWING)} | {*SEATING, "already-withdrawn"}
 )
+
+
+def require_overridable(code: str) -> str:
+    """Give the code of a rule back that may be broken.
+
+    Raises:
+        errors.BadValue: for any other word, listing those that can.
+    """
+    if code not in OVERRIDABLE:
+        raise errors.BadValue(
+            f"override: {code!r} cannot be overridden",
+            hint=f"these can: {', '.join(sorted(OVERRIDABLE))}",
+        )
+    return code
 
 
 class Verdict(NamedTuple):

@@ -11,6 +11,7 @@ from studentcli.rules.queue import run_queues, waits_of
 from studentcli.rules.transitions import UNCHANGED, state_refusal
 
 FindCourse = Callable[[Change, StudentFact], CourseFact | Refusal]
+Look = Callable[[Case], None]
 
 _MOVES_QUEUE: Final = frozenset({"dropped", "withdrawn", "waitlisted"})
 """What can free a seat of the course, or put somebody into a queue that has one."""
@@ -24,6 +25,8 @@ def decide(
     find_course: FindCourse,
     facts: Facts,
     policy: Policy,
+    *,
+    look: Look | None = None,
 ) -> Decision:
     """Judge a request and move the facts forward.
 
@@ -36,6 +39,7 @@ def decide(
         facts: every course that `find_course` can give, the courses in whose queues the student
             waits, and the students of the queues that can move.
         policy: how to judge.
+        look: is shown every case just before it is judged; again when it is judged anew.
 
     Returns:
         The outcomes in the order asked, and the promotions.
@@ -48,7 +52,7 @@ def decide(
             for change in request.changes
         ]
         return decision
-    asking = _Asking(request, student, find_course, facts, policy)
+    asking = _Asking(request, student, find_course, facts, policy, look=look)
     mark = facts.begin_journal() if policy.all_or_none else None
     decision.outcomes = asking.judge()
     if mark is not None and decision.refused:
@@ -69,12 +73,15 @@ class _Asking:
         find_course: FindCourse,
         facts: Facts,
         policy: Policy,
+        *,
+        look: Look | None,
     ) -> None:
         self.changes = request.changes
         self.student = student
         self.find_course = find_course
         self.facts = facts
         self.policy = policy
+        self.look = look
         self.together: Mapping[int, str] = NOTHING
         self.leaving: frozenset[int] = frozenset()
 
@@ -149,6 +156,8 @@ class _Asking:
                 )  # fmt: skip
                 return refuse(asked, facts, [old])
             case = case._replace(given_up=old)
+        if self.look is not None:
+            self.look(case)
         return decide_change(case, facts)
 
     def _given_up(self, word: CourseWord | int, case: Case) -> CourseFact | Refusal | None:

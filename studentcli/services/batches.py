@@ -286,6 +286,7 @@ class Batch:
                 self._trail.failed(errors.BatchRefused("nothing was applied"))
                 raise
             self._trail.operation_id = result.operation_id
+            self._trail.promoted(result.promotions)
         return result
 
     def _carry(self, session: Session) -> BatchResult:

@@ -1,25 +1,31 @@
 """Cancelling a course: everybody is dropped from it, as one operation."""
 
-from sqlalchemy import insert, select, update
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from studentcli.database import StartAgain
-from studentcli.models import CatalogEvent, Course, StudentCourses
-from studentcli.requests import Change, Decision, Policy, Request
-from studentcli.services.enrollment import record
+from studentcli.models import Course, StudentCourses
+from studentcli.requests import Change, Consequences, Policy, Request
 from studentcli.services.loading import Deciding
-from studentcli.services.operations import Act, count_outcomes
+from studentcli.services.operations import Act, Recorder, count_outcomes
 from studentcli.services.resolve import find_course
+from studentcli.services.writer import write_facts
 
 
-def cancel_course(
-    session: Session, word: str, act: Act, *, term: str | None = None
-) -> tuple[str, list[Decision]]:
+@dataclass
+class Cancelled(Consequences):
+    """A course that was cancelled, as TERM/CODE-SECTION; one decision per student, by id."""
+
+    course: str
+
+
+def cancel_course(session: Session, word: str, act: Act, *, term: str | None = None) -> Cancelled:
     """Cancel a course and drop everybody who is enrolled or waits in it, as one operation.
 
     Returns:
-        The course as TERM/CODE-SECTION, and one decision per student by student id. Cancelling
-        again changes nothing.
+        The course and the drops. Cancelling again changes nothing.
     """
     course = find_course(session, word, Policy(act.now), term)
     live = select(StudentCourses.student_id).where(
@@ -42,20 +48,16 @@ def cancel_course(
         for student_id in student_ids
     ]
     decisions = deciding.decide(requests)
-    operation_id = record(session, deciding, act, dict(count_outcomes(decisions)))
-    if operation_id is not None and was != "cancelled":
+    cancelled = Cancelled(course.ref, decisions=decisions)
+    recorder = Recorder(session, act)
+    if recorder.is_forecast:
+        return cancelled
+    cancelled.operation_id = recorder.operation_id(dict(count_outcomes(decisions)))
+    write_facts(session, deciding.facts, cancelled.operation_id, act.now)
+    if was != "cancelled":
         session.execute(
             update(Course).where(Course.id == course.course_id).values(status="cancelled")
         )
-        session.execute(
-            insert(CatalogEvent),
-            {
-                "operation_id": operation_id,
-                "kind": "course",
-                "record_id": course.course_id,
-                "action": "cancelled",
-                "changes": {"status": [was, "cancelled"]},
-                "recorded_at": act.now,
-            },
-        )
-    return course.ref, decisions
+        changes: dict[str, list[str | None]] = {"status": [was, "cancelled"]}
+        recorder.record_change("course", course.course_id, "cancelled", changes)
+    return cancelled

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from studentcli.database import listed_in
 from studentcli.models import Base, CatalogEvent, Course, Student, Term
 from studentcli.records import COURSE, STUDENT, RecordKind, RecordRow, default_of
-from studentcli.requests import Policy, Promotion, Refusal
+from studentcli.requests import Consequences, Policy, Promotion, Refusal
 from studentcli.services.consistency import Consistency
 from studentcli.services.operations import Act, Recorder
 from studentcli.services.queues import (
@@ -27,6 +27,7 @@ from studentcli.services.resolve import (
     load_terms,
     suggest_student,
 )
+from studentcli.services.views import count_seats
 
 Mode = Literal["add", "edit", "upsert"]
 Key = tuple[str, ...]
@@ -45,11 +46,14 @@ class RecordOutcome:
 
 
 @dataclass
-class Saved:
-    """What came of saving records, in the order given, and whom the waitlists promoted."""
+class Saved(Consequences):
+    """What came of saving records, in the order given, and whom the waitlists promoted.
+
+    `taken` says of one course whose capacity was changed how many seats of it are taken now.
+    """
 
     outcomes: list[RecordOutcome]
-    promotions: list[Promotion] = field(default_factory=list)
+    taken: int | None = None
 
     def require(self) -> "Saved":
         """Give the outcomes back when nothing was refused, else raise the first refusal."""
@@ -334,8 +338,19 @@ def save_record(
     saving = Saving(session, kind, act, mode, term)
     saving.lock([row.key])
     outcomes = saving.save([row])
-    _, promotions = saving.finish({outcomes[0].result: 1})
+    operation_id, promotions = saving.finish({outcomes[0].result: 1})
     refusal = outcomes[0].refusal
     if refusal is not None and refusal.code == "unknown-student":
         outcomes[0].refusal = suggest_student(session, refusal, row.key[0])
-    return Saved(outcomes, promotions)
+    saved = Saved(outcomes, operation_id=operation_id, promotions=promotions)
+    if outcomes[0].result == "changed" and "capacity" in outcomes[0].changes:
+        saved.taken = _seats_taken(session, outcomes[0].record_id, promotions)
+    return saved
+
+
+def _seats_taken(session: Session, course_id: int | None, promotions: list[Promotion]) -> int:
+    """Count the seats taken, with those that a forecast has written nobody into."""
+    taken = 0 if course_id is None else count_seats(session, course_id)
+    if session.info["forecast"]:
+        taken += sum(promotion.course_id == course_id for promotion in promotions)
+    return taken

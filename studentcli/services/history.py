@@ -3,13 +3,23 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import and_, null, or_, select
+from sqlalchemy import and_, case, false, func, null, or_, select
 from sqlalchemy.orm import Session
 
 from studentcli import errors
-from studentcli.models import CatalogEvent, Course, EnrollmentEvent, Operation, Student, Term
+from studentcli.database import listed_in
+from studentcli.models import (
+    CatalogEvent,
+    Course,
+    EnrollmentEvent,
+    Hold,
+    Operation,
+    Override,
+    Student,
+    Term,
+)
 from studentcli.requests import Policy
-from studentcli.services.resolve import find_course, find_student
+from studentcli.services.resolve import find_course, find_student, is_sqlite
 from studentcli.services.views import Row, require_term
 
 REF: Final = Term.code + "/" + Course.code + "-" + Course.section
@@ -60,8 +70,8 @@ def list_events(
         session: any.
         policy: for today's date.
         operation: only what this one did.
-        student: only what this student's enrollments and own record went through.
-        course: only what this course's enrollments and own record went through.
+        student: only what this student's enrollments, own record, holds and overrides went through.
+        course: only what this course's enrollments, own record and overrides went through.
         term: only this term with its courses; a course word means one of this term.
         limit: how many.
 
@@ -82,7 +92,8 @@ def list_events(
     require_term(session, term)
     wanted = _Filter(operation, student_id, course_id, term)
     found: list[Row] = []
-    for kind, query in ((CatalogEvent, _catalog_query(wanted)), (EnrollmentEvent, _query(wanted))):
+    of_records = _catalog_query(session, wanted)
+    for kind, query in ((CatalogEvent, of_records), (EnrollmentEvent, _query(wanted))):
         found += _rows(session, query.order_by(kind.id.desc()).limit(limit))[::-1]
     found.sort(key=lambda row: row["operation"])  # stable: the catalogue stays in front
     for row in found:
@@ -116,8 +127,34 @@ def _query(wanted: _Filter) -> Any:
     return query
 
 
-def _catalog_query(wanted: _Filter) -> Any:
-    """Select the catalogue events, with nothing for what only an enrollment event has."""
+def _named(kind: str, *columns: Any) -> Any:
+    """Give the id of the student or course that an event is about: its own, or its record's."""
+    own = case((CatalogEvent.kind == kind, CatalogEvent.record_id))
+    return func.coalesce(own, *columns)
+
+
+def _records_about(session: Session, wanted: _Filter) -> dict[str, list[int]]:
+    """List the records that concern a student, a course, or both: ids by kind.
+
+    Looked up before the events: the index on kind and record then finds those.
+    """
+    student_id, course_id = wanted.student_id, wanted.course_id
+    overrides = select(Override.id)
+    if student_id is not None:
+        overrides = overrides.where(Override.student_id == student_id)
+    if course_id is not None:
+        overrides = overrides.where(Override.course_id == course_id)
+    found = {"override": list(session.scalars(overrides))}
+    if course_id is None and student_id is not None:
+        holds = select(Hold.id).where(Hold.student_id == student_id)
+        found |= {"student": [student_id], "hold": list(session.scalars(holds))}
+    elif course_id is not None and student_id is None:
+        found["course"] = [course_id]
+    return {kind: ids for kind, ids in found.items() if ids}
+
+
+def _catalog_query(session: Session, wanted: _Filter) -> Any:
+    """Select the events of records, with nothing for what only an enrollment event has."""
     event = CatalogEvent
     without = {
         name: null().label(name)
@@ -130,8 +167,10 @@ def _catalog_query(wanted: _Filter) -> Any:
             event.action, event.line, event.changes, *without.values(),
         )
         .join(Operation, Operation.id == event.operation_id)
-        .outerjoin(Student, and_(event.kind == "student", Student.id == event.record_id))
-        .outerjoin(Course, and_(event.kind == "course", Course.id == event.record_id))
+        .outerjoin(Hold, and_(event.kind == "hold", Hold.id == event.record_id))
+        .outerjoin(Override, and_(event.kind == "override", Override.id == event.record_id))
+        .outerjoin(Student, Student.id == _named("student", Hold.student_id, Override.student_id))
+        .outerjoin(Course, Course.id == _named("course", Override.course_id))
         .outerjoin(
             Term,
             or_(Term.id == Course.term_id, and_(event.kind == "term", Term.id == event.record_id)),
@@ -139,23 +178,33 @@ def _catalog_query(wanted: _Filter) -> Any:
     )  # fmt: skip
     if wanted.operation is not None:
         query = query.where(event.operation_id == wanted.operation)
-    for kind, record_id in (("student", wanted.student_id), ("course", wanted.course_id)):
-        if record_id is not None:
-            query = query.where(event.kind == kind, event.record_id == record_id)
+    if wanted.student_id is not None or wanted.course_id is not None:
+        about = [
+            and_(event.kind == kind, listed_in(event.record_id, ids, is_sqlite=is_sqlite(session)))
+            for kind, ids in _records_about(session, wanted).items()
+        ]
+        query = query.where(or_(false(), *about))
     if wanted.term is not None:
-        # A student's record belongs to no term: it is left out only where a term alone is asked.
+        # A student's record or hold is of no term: left out only where a term alone is asked.
         named = wanted.operation is not None or wanted.student_id is not None
         of_term = Term.code == wanted.term
-        query = query.where(or_(of_term, event.kind == "student") if named else of_term)
+        query = query.where(or_(of_term, event.kind.in_(("student", "hold"))) if named else of_term)
     return query
 
 
+_BEGINS: Final = frozenset({"created", "placed", "granted"})
+_ENDS: Final = frozenset({"lifted", "revoked"})
+
+
 def _changes(action: str, changes: dict[str, list[Any]] | None) -> str | None:
-    """Write what a record went through in one cell; a new one has no values from before."""
+    """Write what a record went through in one cell; what begins or ends says what it is."""
     if changes is None:
         return None
-    if action == "created":
-        return ", ".join(f"{name}: {new}" for name, (_, new) in changes.items() if new)
+    own = {name: pair for name, pair in changes.items() if name not in {"student", "course"}}
+    if action in _BEGINS:
+        return ", ".join(f"{name}: {new}" for name, (_, new) in own.items() if new)
+    if action in _ENDS:
+        return ", ".join(f"{name}: {old}" for name, (old, _) in own.items() if old)
     return ", ".join(f"{name}: {old or '–'} → {new or '–'}" for name, (old, new) in changes.items())
 
 

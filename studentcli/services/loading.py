@@ -4,13 +4,14 @@ Courses by id, then students by id, all before the first decision. A single requ
 a million rows take the same path; only the sets differ.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import date
 from typing import Any
 
 from sqlalchemy import Executable, select
 from sqlalchemy.orm import Session
 
+from studentcli import errors
 from studentcli.conditions import parse_tags
 from studentcli.database import StartAgain, list_parameter, listed_in
 from studentcli.facts import (
@@ -179,6 +180,12 @@ class Deciding:
         students = self.facts.students
         self.transcripts.read([students[sid] for sid in sorted(student_ids) if sid in students])
 
+    def require_waits_locked(self, student_ids: Container[int]) -> None:
+        """Start again when a student has joined a queue since the courses were locked."""
+        if any(sid in student_ids and not self._is_locked(c) for sid, c in self.transcripts.waits):
+            raise StartAgain
+        self.transcripts.waits.clear()
+
     def let_move(self, course_ids: Iterable[int]) -> None:
         """Say that a seat of these courses can become free, before the students are locked."""
         self._movable.update(course_ids)
@@ -194,9 +201,20 @@ class Deciding:
             query = statements.courses(is_sqlite=self.is_sqlite, locks=locks, further=True)
             found = self._take_courses(query, {"courses": self._list(sorted(further))})
             if found != further:
+                self._require_courses(further - found)
                 raise StartAgain  # somebody holds one: waiting out of turn could be a deadlock
             self._movable |= further
             self._take_students((), (), self._queued() - self.facts.students.keys(), further=True)
+
+    def _require_courses(self, course_ids: set[int]) -> None:
+        """Stop when a swap gives up a course that is not there: no waiting would bring it."""
+        listed = listed_in(Course.id, sorted(course_ids), is_sqlite=self.is_sqlite)
+        missing = course_ids - set(self.session.scalars(select(Course.id).where(listed)))
+        if missing:
+            raise errors.DatabaseDamaged(
+                f"a place in a queue gives up course id {min(missing)}, which does not exist",
+                hint="studentcli db check says whose it is",
+            )
 
     def _queued(self) -> set[int]:
         """List the students of the queues that can move."""
@@ -269,9 +287,7 @@ class Deciding:
         named = {s.student_id: s for s in students if isinstance(s, StudentFact)}
         earliest = self._pairs(requests, students)
         self.transcripts.read(list(named.values()), earliest.keys())
-        if any(key[0] in named and not self._is_locked(key[1]) for key in self.transcripts.waits):
-            raise StartAgain  # the student has joined a queue since the courses were locked
-        self.transcripts.waits.clear()
+        self.require_waits_locked(named)
         self.transcripts.read_recorded(
             [
                 key
@@ -306,11 +322,11 @@ class Deciding:
             student_id = student.student_id
             for change in request.changes:
                 on = change.effective_on or date.max
-                for course in possible(change):
+                courses = possible(change)
+                if change.instead_of is not None:
+                    courses = [*courses, *possible(Change("drop", change.instead_of))]
+                for course in courses:
                     key = (student_id, course.course_id)
                     if key not in earliest or on < earliest[key]:
                         earliest[key] = on
-                if change.instead_of is not None:
-                    for course in possible(Change("drop", change.instead_of)):
-                        earliest.setdefault((student_id, course.course_id), date.max)
         return earliest

@@ -3,17 +3,21 @@
 import getpass
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 from uuid import uuid4
 
 from sqlalchemy import Table, insert, update
 from sqlalchemy.orm import Session
 
-from studentcli.models import Operation
-from studentcli.requests import Decision
+from studentcli import audit
+from studentcli.database import Database
+from studentcli.models import CatalogEvent, Operation
+from studentcli.requests import Consequences, Decision
+
+Done = TypeVar("Done", bound=Consequences)
 
 
 def system_actor() -> str:
@@ -52,6 +56,31 @@ _OPERATIONS: Final = cast("Table", Operation.__table__)
 _NEW: Final = insert(_OPERATIONS).returning(_OPERATIONS.c.id)
 
 
+def follow(
+    database: Database, unit: Callable[[Session], Done], act: Act, *, dry_run: bool = False
+) -> Done:
+    """Run an operation that is no enrollment request, and log what it did to enrollments.
+
+    Args:
+        database: where.
+        unit: as `Database.write` takes it.
+        act: who does what.
+        dry_run: forecast it: nothing is written, neither to the database nor to the log.
+
+    Returns:
+        What the unit gave.
+
+    Raises:
+        errors.Busy, errors.DatabaseUnavailable: as `Database.write`.
+    """
+    if dry_run:
+        return database.write(unit, dry_run=True)
+    with audit.following(act.channel, act.actor, act.request_key) as trail:
+        done = database.write(unit)
+        trail.followed(done)
+    return done
+
+
 class Recorder:
     """Writes the operation of an act, once there is something to write; a forecast writes none."""
 
@@ -86,6 +115,29 @@ class Recorder:
             )
             self._operation_id = int(found.scalar_one())
         return self._operation_id
+
+    def record_change(
+        self, kind: str, record_id: int, action: str, changes: dict[str, list[str | None]]
+    ) -> None:
+        """Record what happened to a record as an event of the operation.
+
+        Args:
+            kind: which kind of record.
+            record_id: its database id.
+            action: what was done to it.
+            changes: field name → [before, after], as text.
+        """
+        self.session.execute(
+            insert(CatalogEvent),
+            {
+                "operation_id": self.operation_id(),
+                "kind": kind,
+                "record_id": record_id,
+                "action": action,
+                "changes": changes,
+                "recorded_at": self.act.now,
+            },
+        )
 
     def finish(self, totals: dict[str, Any], *, outcome: str = "done") -> int | None:
         """Record the totals; gives the operation's number, or none for a forecast."""

@@ -4,7 +4,7 @@ A hold, an override, a record of the catalogue: the courses that it can move are
 change is written, then the queues are run in the same transaction.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, aliased
 
 from studentcli.database import listed_in
-from studentcli.facts import CourseFact, StudentFact
+from studentcli.facts import CourseFact, Event, Grant, StudentFact
 from studentcli.models import Course, StudentCourses, Term
 from studentcli.records import COURSE, STUDENT, Field, RecordKind
 from studentcli.requests import Policy, Promotion
@@ -31,13 +31,15 @@ FACT_NAMES: Final = {"max_credit_hours": "max_credits"}
 class QueueRun:
     """Courses locked for a change of what the rules read, to be offered to their queues after it.
 
-    `touched` takes the ids of those where the change can let somebody in.
+    `touched` takes the ids of those where the change can let somebody in; `passed_over` holds the
+    events of those whom `finish` could not give a free seat.
     """
 
     session: Session
     deciding: Deciding
     act: Act
     touched: set[int] = field(default_factory=set)
+    passed_over: list[Event] = field(default_factory=list)
 
     def courses(self) -> list[CourseFact]:
         """List the locked courses."""
@@ -51,6 +53,24 @@ class QueueRun:
         """Say that what the rules read about students has changed."""
         for student_id in student_ids:
             self.touched.update(c.course_id for c in self.courses() if student_id in c.queue)
+
+    def lift(self, student_id: int, hold_ids: Container[int]) -> None:
+        """Let the queues see that holds block a student no longer."""
+        student = self.deciding.facts.students[student_id]
+        student.holds = tuple(hold for hold in student.holds if hold.hold_id not in hold_ids)
+        self.touch_waits([student_id])
+
+    def grant(self, student_id: int, course_id: int, grant: Grant) -> None:
+        """Let the queues see an override, which replaces those of its rule.
+
+        One for the old course of a swap counts in the queue of the new one.
+        """
+        facts = self.deciding.facts
+        student = facts.students[student_id]
+        kept = [g for g in student.grants.get(course_id, ()) if g.rule != grant.rule]
+        student.grants = {**student.grants, course_id: tuple(kept)}
+        facts.grant(student, course_id, grant)
+        self.touch_waits([student_id])
 
     def see(self, kind: RecordKind, record_id: int, changes: dict[Field, Any]) -> None:
         """Let the queues see a changed record, also in a forecast that writes nothing."""
@@ -106,6 +126,7 @@ class QueueRun:
         facts = self.deciding.facts
         touched = [facts.courses[course_id] for course_id in sorted(self.touched)]
         promotions = run_queues(touched, facts, self.deciding.policy)
+        self.passed_over = [event for event in facts.events if event.action == "pass-over"]
         if operation_id is not None:
             write_facts(self.session, facts, operation_id, self.act.now)
         return promotions
@@ -143,6 +164,7 @@ def lock_queues(
     deciding.let_move(deciding.facts.courses)
     deciding.lock_students((), students)
     deciding.read_records(students)
+    deciding.require_waits_locked(students)
     return QueueRun(session, deciding, act)
 
 

@@ -1,10 +1,10 @@
 """Giving a student another number: enrollments and history follow."""
 
-from sqlalchemy import and_, insert, select, update
+from sqlalchemy import and_, select, update
 from sqlalchemy.orm import Session
 
 from studentcli import errors
-from studentcli.models import CatalogEvent, Student
+from studentcli.models import Student
 from studentcli.services.operations import Act, Recorder
 from studentcli.services.resolve import find_student
 
@@ -34,14 +34,5 @@ def renumber_student(session: Session, old: str, new: str, act: Act) -> None:
         .where(and_(Student.id == student.student_id, Student.student_number == old))
         .values(student_number=new)
     )
-    session.execute(
-        insert(CatalogEvent),
-        {
-            "operation_id": recorder.operation_id({"changed": 1}),
-            "kind": "student",
-            "record_id": student.student_id,
-            "action": "renumbered",
-            "changes": {"student": [old, new]},
-            "recorded_at": act.now,
-        },
-    )
+    recorder.operation_id({"changed": 1})
+    recorder.record_change("student", student.student_id, "renumbered", {"student": [old, new]})

@@ -231,3 +231,17 @@ def recorded(*, is_sqlite: bool) -> TextualSelect:
         " WHERE e.student_id = p.student_id AND e.course_id = p.course_id"
         " AND e.code IS NULL AND e.action <> 'promote' AND o.undone_by IS NULL"
     ).columns(event.student_id, event.course_id, event.action, event.effective_on, event.grade)
+
+
+@cache
+def let_in(*, is_sqlite: bool) -> TextualSelect:
+    """Select how the students of pairs came to their seats or places, the last time last."""
+    event = EnrollmentEvent
+    return text(
+        "SELECT e.student_id, e.course_id, e.detail"
+        f" FROM {_pairs(is_sqlite=is_sqlite)} CROSS JOIN enrollment_events e"
+        " JOIN operations o ON o.id = e.operation_id"
+        " WHERE e.student_id = p.student_id AND e.course_id = p.course_id"
+        " AND e.code IS NULL AND e.action IN ('enroll', 'promote') AND o.undone_by IS NULL"
+        " ORDER BY e.id"
+    ).columns(event.student_id, event.course_id, event.detail)

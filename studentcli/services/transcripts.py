@@ -25,7 +25,7 @@ from studentcli.facts import (
 from studentcli.meetings import parse as parse_meetings
 from studentcli.services import statements
 from studentcli.services.bulk import IndexPause
-from studentcli.services.resolve import is_sqlite
+from studentcli.services.resolve import is_sqlite, read_text
 
 
 class Transcripts:
@@ -124,12 +124,7 @@ class Transcripts:
     def _put_grant(self, student_id: int, course_id: int, *row: Any) -> None:
         rule, _, _, _, until_on, _, _, override_id = row
         student = self.facts.students[student_id]
-        grant = Grant(override_id, rule, until_on)
-        mine = (*student.grants.get(course_id, ()), grant)
-        student.grants = {**student.grants, course_id: mine}
-        course = self.facts.courses.get(course_id)
-        if course is not None and rule in {"course-full", "seat-reserved"}:
-            course.has_extra_seats |= student_id in course.queue
+        self.facts.grant(student, course_id, Grant(override_id, rule, until_on))
 
     def _put_course(self, term_id: int, course_id: int, *row: Any) -> None:
         """Take a course in that is only some student's other course."""
@@ -137,8 +132,10 @@ class Transcripts:
         self.facts.courses[course_id] = CourseFact(
             course_id, self.terms[term_id], code, section,
             credit_hours=Decimal(hundredths) / 100,
-            meetings=parse_meetings(meetings),
-            corequisites=parse_corequisites(corequisites),
+            meetings=read_text(parse_meetings, meetings, f"meetings of {code}-{section}"),
+            corequisites=read_text(
+                parse_corequisites, corequisites, f"corequisites of {code}-{section}"
+            ),
         )  # fmt: skip
 
     def read_recorded(self, keys: list[Key]) -> None:
