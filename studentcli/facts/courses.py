@@ -116,7 +116,7 @@ class CourseFact:
             student.load = None
         if before is not None:
             if before.is_seated:
-                self.count(student, -1)
+                self.count(student.tags, -1)
             elif before.status == "waitlisted":
                 del self.queue[student.student_id]
         if after is None:
@@ -124,13 +124,13 @@ class CourseFact:
             return
         student.enrollments[self.course_id] = after
         if after.is_seated:
-            self.count(student, 1)
+            self.count(student.tags, 1)
         elif after.status == "waitlisted":
             self.queue[student.student_id] = after
 
-    def count(self, student: StudentFact, seats: int) -> None:
-        """Count a student's seat, or with -1 no longer."""
+    def count(self, tags: frozenset[str], seats: int) -> None:
+        """Count the seats of students with these tags, or with -1 one no longer."""
         self.taken += seats
         for reservation in self.reserved:
-            if reservation.tag in student.tags:
+            if reservation.tag in tags:
                 self.filled[reservation.tag] = self.filled.get(reservation.tag, 0) + seats

@@ -74,6 +74,9 @@ class Deciding:
         """
         course_ids = self._course_ids(wanted)
         self.lock_courses(course_ids, wanted.students, wanted.student_ids)
+        self.transcripts.is_about_leaving = any(
+            change.action != "enroll" for change in wanted.changes.values()
+        )
         self._movable |= {
             course.course_id
             for change in wanted.changes.values()
@@ -147,30 +150,33 @@ class Deciding:
 
     def _load_seats_and_queues(self, courses: dict[int, CourseFact]) -> None:
         """Count the seats taken, where they are limited, and read the queues."""
-        limited = [course_id for course_id, c in courses.items() if c.capacity is not None]
-        query = statements.seats_and_queues(is_sqlite=self.is_sqlite)
+        reserved = [course_id for course_id, c in courses.items() if c.reserved]
+        limited = [
+            course_id
+            for course_id, c in courses.items()
+            if c.capacity is not None and not c.reserved
+        ]
         lists = {"courses": self._list(courses), "limited": self._list(limited)}
+        if reserved:
+            lists["reserved"] = self._list(reserved)
+        query = statements.seats_and_queues(is_sqlite=self.is_sqlite, by_tags=bool(reserved))
         for row in self._rows(query, lists):
-            course_id, taken, student_id, enrolled_on, since, place, instead_of = row
+            course_id, taken, student_id, enrolled_on, since, place, instead_of, tags = row
             course = courses[course_id]
             if student_id is None:
-                course.taken = taken
+                course.count(parse_tags(tags), taken)
             else:
                 course.queue[student_id] = EnrollmentFact(
                     "waitlisted", enrolled_on, since, changed_on=since, place=place,
                     instead_of=instead_of,
                 )  # fmt: skip
-        self.count_filled(courses.values())
 
-    def count_filled(self, courses: Iterable[CourseFact]) -> None:
-        """Count who of a tag has one of the seats that are reserved for it."""
-        by_id = {course.course_id: course for course in courses}
-        tags = [(course_id, kept.tag) for course_id, c in by_id.items() for kept in c.reserved]
-        if tags:
-            parameters = statements.tag_parameters(tags, is_sqlite=self.is_sqlite)
-            counts = statements.filled(is_sqlite=self.is_sqlite)
-            for course_id, tag, seats in self._rows(counts, parameters):
-                by_id[course_id].filled[tag] = seats
+    def count_seats(self, course: CourseFact) -> None:
+        """Count anew who of a tag has one of the seats that are reserved for it."""
+        course.taken, course.filled = 0, {}
+        query = statements.seats_by_tags(is_sqlite=self.is_sqlite)
+        for _, taken, *_, tags in self._rows(query, {"reserved": self._list([course.course_id])}):
+            course.count(parse_tags(tags), taken)
 
     def read_records(self, student_ids: Iterable[int]) -> None:
         """Read the whole records of locked students."""

@@ -90,10 +90,10 @@ class QueueRun:
             return
         seats = [c for c in self.courses() if c.reserved and _has_seat(student, c)]
         for course in seats:
-            course.count(student, -1)
+            course.count(student.tags, -1)
         _set(student, changes)
         for course in seats:
-            course.count(student, 1)
+            course.count(student.tags, 1)
         self._touch([*seats, *(c for c in self.courses() if student_id in c.queue)], changes)
 
     def _see_course(self, course_id: int, changes: dict[Field, Any]) -> None:
@@ -106,8 +106,8 @@ class QueueRun:
             student.load = None
         touched = [course]
         names = {changed.name for changed in changes}
-        if "reserved" in names:
-            self.deciding.count_filled([course])
+        if names & {"capacity", "reserved"}:
+            self.deciding.count_seats(course)
         if names & {"meetings", "credits"}:
             facts = self.deciding.facts
             touched += [

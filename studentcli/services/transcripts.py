@@ -41,6 +41,8 @@ class Transcripts:
         self.is_sqlite = is_sqlite(session)
         self.waits: list[Key] = []
         self.index_pause: IndexPause | None = None
+        self.is_about_leaving = False
+        """Whether anybody leaves a course: another one may be taken together with it."""
 
     def _list(self, values: Iterable[object]) -> object:
         return list_parameter(values, is_sqlite=self.is_sqlite)
@@ -54,17 +56,21 @@ class Transcripts:
 
         A simple catalogue needs no more than the pairs that are asked for.
         """
-        return any(
-            course.has_sections
-            or course.queue
-            or course.waitlist_capacity
-            or course.meetings
-            or course.requires
-            or course.corequisites
-            or course.repeats is not None
-            or course.term.max_credits is not None
-            for course in self.facts.locked()
-        ) or any(student.max_credits is not None for student in self.facts.students.values())
+        return (
+            self.is_about_leaving
+            or any(
+                course.has_sections
+                or course.queue
+                or course.waitlist_capacity
+                or course.meetings
+                or course.requires
+                or course.corequisites
+                or course.repeats is not None
+                or course.term.max_credits is not None
+                for course in self.facts.locked()
+            )
+            or any(student.max_credits is not None for student in self.facts.students.values())
+        )
 
     def read(self, students: list[StudentFact], pairs: Iterable[Key] = ()) -> None:
         """Read the records of students that are not loaded yet, or only what is asked of them."""
