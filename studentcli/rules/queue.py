@@ -9,7 +9,7 @@ from studentcli.facts import CourseFact, Event, Facts, Move, StudentFact
 from studentcli.requests import Change, Policy, Promotion, Refusal
 from studentcli.rules.book import ALWAYS, CLEAR, DROPPING, FOR_A_SEAT, Verdict, judge
 from studentcli.rules.case import Case
-from studentcli.rules.seats import Seats, judge_seat
+from studentcli.rules.seats import Seats, fills_two, judge_seat
 from studentcli.vocabulary import EXTRA_SEATS
 
 Own = Mapping[tuple[int, int], Change]
@@ -85,16 +85,40 @@ def judge_given_up(case: Case) -> Verdict:
     return judge(DROPPING, asked)
 
 
-def judge_queue(course: CourseFact, facts: Facts, policy: Policy) -> dict[int, Verdict]:
-    """Judge every queued student, in the order of places, as if those before had had their turn."""
-    seats = Seats(course, policy.today(course.term.time_zone))
+def judge_queue(
+    course: CourseFact,
+    facts: Facts,
+    policy: Policy,
+    *,
+    seats: Seats | None = None,
+    only: Iterable[int] | None = None,
+) -> dict[int, Verdict]:
+    """Judge the queued students, in the order of places, as if those before had had their turn.
+
+    Args:
+        course: the course.
+        facts: with the students of its queue.
+        policy: how to judge.
+        seats: gives out its seats in the mind; who is promoted is counted in.
+        only: some of the queue, in the order of places.
+    """
+    seats = seats or Seats(course, policy.today(course.term.time_zone))
     found: dict[int, Verdict] = {}
-    for student_id in course.queue:
+    everybody = list(course.queue if only is None else only)
+    waiting = everybody.copy()
+    while waiting:
+        student_id = waiting.pop(0)
         case = promotion_case(student_id, course, facts, policy)
         found[student_id] = judge_promotion(case, seats)
         if not found[student_id].refusals:
             seats.take(case.student)
+            if fills_two(case.student, course):
+                waiting = [other for other in everybody if _is_waiting(found.get(other))]
     return found
+
+
+def _is_waiting(verdict: Verdict | None) -> bool:
+    return verdict is None or bool(verdict.refusals)
 
 
 def run_queue(
@@ -108,14 +132,17 @@ def run_queue(
     if not queue_can_move(course, policy):
         return promotions
     today = policy.today(course.term.time_zone)
-    for student_id in candidates(course, facts):
-        if not (course.has_free_seat or course.has_extra_seats):
-            break
-        case = promotion_case(student_id, course, facts, policy, own)
+    waiting, passed = candidates(course, facts), set[int]()
+    while waiting and (course.has_free_seat or course.has_extra_seats):
+        case = promotion_case(waiting.pop(0), course, facts, policy, own)
         verdict = judge_promotion(case, Seats(course, today))
+        student_id = case.student.student_id
         if not verdict.refusals:
             promotions.append(_promote(case, facts, verdict, today))
-        elif course.has_free_seat:
+            if fills_two(case.student, course):
+                waiting = candidates(course, facts)
+        elif course.has_free_seat and student_id not in passed:
+            passed.add(student_id)
             facts.events.append(_passed_over(case, verdict.refusals[0], today))
     return promotions
 

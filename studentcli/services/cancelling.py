@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 from studentcli.database import StartAgain
 from studentcli.models import CatalogEvent, Course, StudentCourses
 from studentcli.requests import Change, Decision, Policy, Request
+from studentcli.rules.book import DROPPING
 from studentcli.services.enrollment import record
 from studentcli.services.loading import Deciding
 from studentcli.services.operations import Act, count_outcomes
@@ -37,10 +38,9 @@ def cancel_course(
     fact = deciding.facts.courses[course.course_id]
     was = fact.status
     fact.status = "cancelled"  # before the drops: nobody is promoted into it
-    requests = [
-        Request(student_id, [Change("drop", course.course_id, reason=act.reason)])
-        for student_id in student_ids
-    ]
+    every_rule = frozenset(rule.code for rule in DROPPING)  # nobody can stay in it
+    drop = Change("drop", course.course_id, reason=act.reason, overrides=every_rule)
+    requests = [Request(student_id, [drop]) for student_id in student_ids]
     decisions = deciding.decide(requests)
     operation_id = record(session, deciding, act, dict(count_outcomes(decisions)))
     if operation_id is not None and was != "cancelled":
