@@ -60,6 +60,10 @@ class Reservation(NamedTuple):
     seats: int
     until: date | None = None
 
+    def is_active(self, on: date) -> bool:
+        """Whether the seats are still kept on a day."""
+        return self.until is None or on <= self.until
+
     def __str__(self) -> str:
         end = "" if self.until is None else f" {UNTIL} {self.until.isoformat()}"
         return f"{self.tag}={self.seats}{end}"

@@ -172,6 +172,26 @@ def _dates(word: str) -> tuple[date, date]:
 
 # ── overlapping ──────────────────────────────────────────────────────────────────────────
 
+_PIECE: Final = 5
+"""Minutes for which a week has a bit."""
+_DAY: Final = 24 * 60 // _PIECE
+
+
+@lru_cache(maxsize=16384)
+def week_of(meetings: tuple[Meeting, ...]) -> int:
+    """Give a bit for every five minutes of the week in which there is a meeting, on any date.
+
+    Weeks that have no bit in common belong to meetings of which none overlap.
+    """
+    week = 0
+    for meeting in meetings:
+        first, beyond = meeting.starts // _PIECE, -(-meeting.ends // _PIECE)
+        day = ((1 << beyond - first) - 1) << first
+        for number in range(len(DAYS)):
+            if meeting.days >> number & 1:
+                week |= day << number * _DAY
+    return week
+
 
 def overlap(
     mine: tuple[Meeting, ...],

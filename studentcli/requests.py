@@ -261,8 +261,19 @@ class Policy:
     _todays: dict[str, date] = field(default_factory=dict)
 
     def today(self, time_zone: str) -> date:
-        """Give today's date in an IANA time zone."""
+        """Give today's date in an IANA time zone.
+
+        Raises:
+            errors.DatabaseDamaged: when it is none: terms were edited by hand.
+        """
         today = self._todays.get(time_zone)
         if today is None:
-            today = self._todays[time_zone] = self.now.astimezone(ZoneInfo(time_zone)).date()
+            try:
+                zone = ZoneInfo(time_zone)
+            except (KeyError, ValueError, OSError):
+                raise errors.DatabaseDamaged(
+                    f"{time_zone!r}, the time zone of a term, is none",
+                    hint="studentcli db check says how to mend it",
+                ) from None
+            today = self._todays[time_zone] = self.now.astimezone(zone).date()
         return today

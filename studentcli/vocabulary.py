@@ -8,6 +8,9 @@ ENROLLMENT_STATUSES: Final = ("enrolled", "waitlisted", "dropped", "withdrawn", 
 SEATED_STATUSES: Final = ("enrolled", "completed")
 """Who holds a seat. A completed student keeps it: a course that ends must not promote its queue."""
 
+EXTRA_SEATS: Final = frozenset({"course-full", "seat-reserved"})
+"""The overrides that give a seat of a course, free or not, to one student."""
+
 HOLD_BLOCKS: Final = ("add", "add-drop")
 """What a hold blocks: adding, or adding and dropping."""
 OPERATION_OUTCOMES: Final = ("done", "aborted")

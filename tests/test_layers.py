@@ -24,7 +24,7 @@ FORBIDDEN = {
              "studentcli.database", "studentcli.schema", "studentcli.cli"),  # no second door
     "rules": ("sqlalchemy", "alembic", "typer", "rich", "datetime.datetime",
                  "studentcli.services", "studentcli.database", "studentcli.cli"),
-    "facts.py": ("sqlalchemy", "typer", "rich", "studentcli.services", "studentcli.database"),
+    "facts": ("sqlalchemy", "typer", "rich", "studentcli.services", "studentcli.database"),
     "requests.py": ("sqlalchemy", "typer", "rich", "studentcli.services", "studentcli.models"),
     "audit.py": ("sqlalchemy", "typer", "rich", "studentcli.services", "studentcli.models",
                  "studentcli.database", "studentcli.cli"),

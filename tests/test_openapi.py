@@ -23,6 +23,7 @@ STATUSES = {
     ("POST", "/students/{student_id}/enroll"): {"200", "201", "400", "404", "409", "415"},
     ("DELETE", "/students/{student_id}/courses/{course_id}"): {"200", "404", "409"},
     ("GET", "/students/{student_id}/courses"): {"200", "404"},
+    ("GET", "/students/{student_id}/explain"): {"200", "404"},
     ("GET", "/students"): {"200", "404"},
     ("GET", "/courses"): {"200", "404", "409"},
     ("GET", "/courses/{course_id}/roster"): {"200", "404"},
@@ -143,11 +144,13 @@ def test_what_is_answered_about_those_who_exist_is_what_is_documented() -> None:
         for method, path in (
             ("POST", "/students/{student_id}/enroll"),
             ("GET", "/students/{student_id}/courses"),
+            ("GET", "/students/{student_id}/explain"),
             ("GET", "/courses/{course_id}/roster"),
             ("DELETE", "/students/{student_id}/courses/{course_id}"),
         ):
             case = DESCRIBED[path][method].Case(
-                path_parameters={name: pair[name] for name in pair if f"{{{name}}}" in path}
+                path_parameters={name: pair[name] for name in pair if f"{{{name}}}" in path},
+                query={"course_id": [pair["course_id"]]} if path.endswith("explain") else {},
             )
             if method == "POST":
                 case.body, case.media_type = body, "application/json"

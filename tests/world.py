@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import Date, bindparam, select, text
+from sqlalchemy import select, text
 
 from studentcli import services
 from studentcli.database import Database, normalize_url
@@ -16,7 +16,9 @@ from studentcli.formats.source import CsvSource
 from studentcli.models import Course, EnrollmentEvent, Student, StudentCourses, Term
 from studentcli.records import COURSE, STUDENT, TERM, RecordKind, read_row
 from studentcli.requests import Change, CourseWord, Decision, Outcome, Policy, Request
+from studentcli.rules.queue import judge_queue, queue_can_move
 from studentcli.services import batches, catalog, holds, overrides
+from studentcli.services.loading import Deciding
 from studentcli.services.operations import Act
 
 NOW = datetime(2026, 10, 5, 9, 30, tzinfo=UTC)
@@ -214,18 +216,25 @@ class World:
         return found
 
     def idle_seats(self) -> list[str]:
-        """List the courses that have a free seat although an active student waits for one."""
-        query = text(
-            "SELECT t.code || '/' || c.code || '-' || c.section FROM courses c"
-            " JOIN terms t ON t.id = c.term_id WHERE c.status = 'open'"
-            " AND (t.enroll_until IS NULL OR t.enroll_until >= :today)"
-            " AND (c.capacity IS NULL OR c.capacity > (SELECT count(*) FROM student_courses e"
-            " WHERE e.course_id = c.id AND e.status IN ('enrolled', 'completed')))"
-            " AND EXISTS (SELECT 1 FROM student_courses e JOIN students s ON s.id = e.student_id"
-            " WHERE e.course_id = c.id AND e.status = 'waitlisted' AND s.status = 'active')"
-        ).bindparams(bindparam("today", self.now.date(), type_=Date))
+        """List who could sit down by all the rules, and waits in a queue all the same."""
+        found: list[str] = []
         with self.database.session(writes=False) as session:
-            return list(session.scalars(query))
+            deciding = Deciding(session, Policy(self.now))
+            waiting = select(StudentCourses.course_id).where(StudentCourses.status == "waitlisted")
+            course_ids = set(session.scalars(waiting))
+            deciding.lock_courses(course_ids)
+            deciding.let_move(course_ids)
+            deciding.lock_students((), ())
+            facts, policy = deciding.facts, deciding.policy
+            for course in facts.locked():
+                if queue_can_move(course, policy):
+                    verdicts = judge_queue(course, facts, policy)
+                    found += [
+                        f"{facts.students[student_id].number} in {course.ref}"
+                        for student_id, verdict in verdicts.items()
+                        if not verdict.refusals
+                    ]
+        return found
 
     def count(self, table: str) -> int:
         """Count the rows of a table."""
@@ -240,6 +249,13 @@ class World:
             for table in tables:
                 connection.execute(text(f"DELETE FROM {table}"))
             connection.execute(text("DELETE FROM terms WHERE code <> 'ALL'"))
+            connection.execute(
+                text(
+                    "UPDATE terms SET enroll_from = NULL, enroll_until = NULL, drop_until = NULL,"
+                    " withdraw_until = NULL, max_credits = NULL, max_waitlists = NULL,"
+                    " grades = NULL"
+                )
+            )
             connection.commit()
 
 

@@ -54,19 +54,26 @@ async def require_json(request: Request) -> None:
         raise HTTPException(415)
 
 
-def only_query(*names: str) -> Callable[[Request], Coroutine[Any, Any, None]]:
+def only_query(
+    *names: str, lists: str | None = None
+) -> Callable[[Request], Coroutine[Any, Any, None]]:
     """Make a check that a request has no other query parameters than these, and each once.
 
     A mistyped filter would otherwise answer with everything.
+
+    Args:
+        names: the parameters.
+        lists: one more, which may come several times.
     """
+    known = (*names, *([lists] if lists else ()))
 
     async def check(request: Request) -> None:
         counts = Counter(name for name, _ in request.query_params.multi_items())
         wrong = [
-            {"loc": ("query", name), "msg": "is given more than once" if name in names
-             else f"is no parameter of this address; it has {' and '.join(names) or 'none'}"}
+            {"loc": ("query", name), "msg": "is given more than once" if name in known
+             else f"is no parameter of this address; it has {' and '.join(known) or 'none'}"}
             for name, count in counts.items()
-            if count > 1 or name not in names
+            if name not in known or (count > 1 and name != lists)
         ]  # fmt: skip
         if wrong:
             raise RequestValidationError(wrong)

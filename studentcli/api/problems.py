@@ -88,6 +88,7 @@ MALFORMED: Final[Mapping[str, str]] = {
     "string_too_short": "is empty",
     "string_too_long": "is longer than 64 characters",
     "string_unicode": "is no UTF-8",
+    "too_long": "is given too often",
     "string_pattern_mismatch": "holds a control character",
     "model_attributes_type": "is no JSON object",
     "model_type": "is no JSON object",

@@ -11,7 +11,7 @@ from studentcli.api.limits import only_query, require_json
 from studentcli.api.problems import documented, require_granted
 from studentcli.database import REVISION, Database
 from studentcli.requests import Policy
-from studentcli.services import standing, views
+from studentcli.services import explaining, standing, views
 from studentcli.services.operations import Act
 
 router = APIRouter()
@@ -126,6 +126,43 @@ def list_courses_of_student(
         for course in courses
     ]
     return schemas.StudentCourseList.model_validate({**_student(student), "courses": listed})
+
+
+@router.get(
+    "/students/{student_id}/explain",
+    tags=["Look up"],
+    summary="Explain what would come of enrolling",
+    response_description="Every rule for every course, also when the enrollment would be refused.",
+    responses=documented(404),
+    dependencies=[Depends(only_query(lists="course_id"))],
+)
+def explain(
+    student_id: schemas.StudentId, course_ids: schemas.CourseIds, database: Served
+) -> schemas.ExplanationList:
+    """Evaluate every rule for enrolling the student in the courses, and change nothing."""
+    policy = _policy()
+    found = database.read(
+        lambda session: explaining.explain(session, student_id, course_ids, policy)
+    )
+    names = ("rule", "result", "message", "hint", "override")
+    courses = [
+        {
+            "course_id": each.outcome.course_id,
+            "course_ref": each.outcome.course,
+            "would": each.outcome.result,
+            "place": each.outcome.position,
+            "status": each.status,
+            "rules": [{name: row[name] for name in names} for row in each.rows()],
+        }
+        for each in found
+    ]
+    return schemas.ExplanationList.model_validate(
+        {
+            "student_id": student_id,
+            "student_number": found[0].outcome.student,
+            "courses": courses,
+        }
+    )
 
 
 @router.get(

@@ -73,6 +73,17 @@ CourseRef = Annotated[
     ),
 ]
 
+MOST_COURSES: Final = 50
+CourseIds = Annotated[
+    list[Id],
+    Query(
+        alias="course_id",
+        min_length=1,
+        max_length=MOST_COURSES,
+        description="The courses' database ids; asked for together, as one request.",
+    ),
+]
+
 Status = Literal["enrolled", "waitlisted", "dropped", "withdrawn", "completed"]
 
 
@@ -166,6 +177,34 @@ class Roster(Course):
     """A course and its students: enrolled, completed, then the waitlist by place."""
 
     students: list[RosterEntry]
+
+
+class RuleFinding(Model):
+    """What one rule says about an enrollment."""
+
+    rule: str = Field(description="The rule's code.", examples=["prerequisite-missing"])
+    result: Literal["passed", "failed", "overridden", "not-asked"] = Field(
+        description="`not-asked`: it does not count for where the enrollment leads; with a message"
+        " when it would forbid a seat."
+    )
+    message: str | None = Field(description="The evidence; null when there is nothing to say.")
+    hint: str | None = Field(description="What to do next.")
+    override: str | None = Field(description="The command for the override that would clear it.")
+
+
+class CourseExplanation(CourseKey):
+    """What would come of enrolling a student in one course, and what every rule says."""
+
+    would: Literal["enrolled", "waitlisted", "unchanged", "refused"]
+    place: int | None = Field(description="The place in the waitlist, 1 = next.")
+    status: Status | None = Field(description="How the student stands in it now; null = not.")
+    rules: list[RuleFinding]
+
+
+class ExplanationList(StudentKey):
+    """What would come of a request, course by course; nothing was changed."""
+
+    courses: list[CourseExplanation]
 
 
 class Health(Model):

@@ -26,6 +26,8 @@ FILES: Final = {
     "holds": ("hold",),
     "overrides": ("override",),
     "lists": ("courses", "roster"),
+    "explain": ("explain",),
+    "waitlist": ("waitlist",),
     "catalog": ("student", "course", "term"),
     "files": ("import", "export"),
     "history": ("history",),

@@ -1,15 +1,21 @@
 """db: create, upgrade, adopt, inspect, check and back up the database."""
 
 import sys
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from studentcli import errors
-from studentcli.cli.context import Cli, state
+from studentcli.cli.context import SHOWN, Cli, state
 from studentcli.cli.framework import command, new_app
-from studentcli.render import Column, listing, record
+from studentcli.render import Column, listing, note, record
+
+if TYPE_CHECKING:
+    from studentcli.services.checks import Finding
 
 PANEL = "Database"
 STATUS_COLUMNS = (
@@ -23,10 +29,15 @@ FINDING_COLUMNS = (
     Column("check", "Check"),
     Column("subject", "Subject"),
     Column("finding", "Finding"),
+    Column("severity", "Severity"),
+    Column("mend", "Mended by"),
 )
 
 FileArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="The file to be made.", show_default=False)
+]
+FixOption = Annotated[
+    bool, typer.Option("--fix", help="First rewrite enrollments as their events say.")
 ]
 SqlOption = Annotated[bool, typer.Option("--sql", help="Print the SQL; change nothing.")]
 
@@ -112,21 +123,20 @@ def _add_inspections(group: typer.Typer) -> None:
         if not found.is_current:
             cli.exit_status = errors.ExitStatus.DATABASE
 
-    @command(group, "check")
-    def check(cli: Cli) -> None:
-        """Look for rows that the rules cannot have written.
+    @command(group, "check", writes=True)
+    def check(cli: Cli, *, fix: FixOption = False) -> None:
+        """Look for damage, and for what the rules would not allow today.
+
+        Each finding comes with the command that mends it. Exit code 7: damage, such as an
+        enrollment that is not what its events say. Exit code 4: what needs attention, such as a
+        seat that is free behind a waitlist, or an overlap without an override; of terms that are
+        not over, or of --term TERM, whose prerequisites are then judged again as well.
 
         Example: studentcli db check
         """
-        from studentcli.services.checks import check_database
-
-        findings = cli.database.read(check_database)
-        if findings or (cli.fmt != "table" and not cli.quiet):
-            listing([finding.as_row() for finding in findings], FINDING_COLUMNS, cli.fmt)
-        if findings:
-            count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
-            raise errors.DatabaseDamaged(f"{count} in {cli.named_database()}")
-        cli.done(f"{cli.named_database()} is sound")
+        if fix:
+            _fix(cli)
+        _check(cli)
 
     @command(group, "backup")
     def backup(cli: Cli, file: FileArgument) -> None:
@@ -139,3 +149,57 @@ def _add_inspections(group: typer.Typer) -> None:
         database = cli.named_database()
         schema.backup(database, file)
         cli.done(f"{database} is copied to {file}")
+
+
+def _fix(cli: Cli) -> None:
+    """Rewrite enrollments as their events say, and tell what became of them."""
+    from studentcli.services import checks
+
+    act = cli.act(checks.FIX)
+    fixed = cli.write(lambda session: checks.fix_enrollments(session, act))
+    would = "would be " if cli.dry_run else ""
+    if not cli.quiet:
+        for subject, verb, why in fixed.repairs[:SHOWN]:
+            note(f"{subject}: {would}{verb} ({why})")
+        untold = fixed.totals.total() - SHOWN
+        if untold > 0:
+            note(f"… and {untold} more")
+    counts = ", ".join(f"{count} {would}{verb}" for verb, count in fixed.totals.items())
+    number = f", operation {fixed.operation_id}" if fixed.operation_id else ""
+    cli.done(f"enrollments as their events say: {counts or 'nothing to do'}{number}")
+    if fixed.left:
+        note(f"left as they are: {fixed.left}; no enrollment can be what their events say")
+
+
+def _check(cli: Cli) -> None:
+    """Print what is found while the snapshot is open: it may be more than fits into memory."""
+    from studentcli.services.checks import find_all
+
+    counts = Counter[str]()
+
+    def counted(findings: "Iterator[Finding]") -> Iterator[dict[str, str]]:
+        for finding in findings:
+            counts[finding.severity] += 1
+            yield finding.as_row()
+
+    def unit(session: Any) -> None:
+        rows = counted(find_all(session, cli.policy(), term=cli.term))
+        first = next(rows, None)
+        if first is not None or (cli.fmt != "table" and not cli.quiet):
+            listing(() if first is None else chain([first], rows), FINDING_COLUMNS, cli.fmt)
+
+    cli.database.read(unit)
+    if counts["damage"]:
+        more = f", {counts['attention']} to attend to" if counts["attention"] else ""
+        raise errors.DatabaseDamaged(
+            f"{_counted(counts['damage'])}{more} in {cli.named_database()}"
+        )
+    if counts["attention"]:
+        cli.exit_status = errors.ExitStatus.REFUSED
+        cli.done(f"{_counted(counts['attention'])} to attend to in {cli.named_database()}")
+    else:
+        cli.done(f"{cli.named_database()} is sound")
+
+
+def _counted(findings: int) -> str:
+    return "1 finding" if findings == 1 else f"{findings} findings"

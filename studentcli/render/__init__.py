@@ -7,10 +7,12 @@ control characters visible before a terminal sees them, and markup is never inte
 from studentcli.render.decisions import (
     DECISION_COLUMNS,
     decisions,
+    offers,
     outcome_row,
     promotion_row,
     promotion_sentence,
 )
+from studentcli.render.explained import explanations
 from studentcli.render.listings import Column, csv_writer, listing, record
 from studentcli.render.messages import error, note, refused
 from studentcli.render.records import (
@@ -30,11 +32,13 @@ __all__ = [
     "decisions",
     "display_width",
     "error",
+    "explanations",
     "is_terminal",
     "jsonable",
     "keeping_sentences",
     "listing",
     "note",
+    "offers",
     "outcome_row",
     "plain",
     "promotion_row",

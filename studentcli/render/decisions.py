@@ -79,6 +79,22 @@ def promotion_sentence(promotion: Promotion, *, forecast: bool) -> str:
     return f"{promotion.student} {verb} up from the waitlist into {promotion.course}{swap}"
 
 
+def offers(rows: Sequence[dict[str, Any]], *, forecast: bool) -> None:
+    """Print what came of offering free seats: who moved up, and who was passed over.
+
+    Args:
+        rows: `course`, `student`, `result` (promoted or passed-over), `message`.
+        forecast: say that nothing was changed.
+    """
+    for row in rows:
+        if row["result"] == "promoted":
+            line = f"↑ {row['message']}"
+        else:
+            be = "would be" if forecast else "is"
+            line = f"= {row['student']} {be} passed over: {row['message']}"
+        sys.stdout.write(f"{safe_text(line)}\n")
+
+
 def decisions(
     made: Sequence[Decision], fmt: str, *, forecast: bool = False, quiet: bool = False
 ) -> None:

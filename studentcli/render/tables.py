@@ -6,6 +6,7 @@ from typing import IO, Any, Final
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -108,6 +109,14 @@ def _seats(seats: Seats) -> Text:
     shown.append("█" * filled, style=style)
     shown.append("░" * (BAR - filled), style="dim")
     return shown
+
+
+def draw_lines(lines: Sequence[tuple[int, str, str]], out: IO[str]) -> None:
+    """Draw lines (indent, text, style), broken at words; what follows a break stays indented."""
+    console = Console(file=out, highlight=False, markup=False, emoji=False)
+    for indent, text, style in lines:
+        shown = Text(safe_text(text), style=style, overflow="fold")
+        console.print(Padding(shown, (0, 0, 0, indent), expand=False))
 
 
 # ── the week ─────────────────────────────────────────────────────────────────────────────

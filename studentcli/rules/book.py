@@ -78,8 +78,11 @@ class Verdict(NamedTuple):
     cleared: frozenset[str] = frozenset()
 
     def __add__(self, other: "Verdict") -> "Verdict":  # type: ignore[override]
-        """Take two verdicts together."""
-        return Verdict(self.refusals + other.refusals, self.cleared | other.cleared)
+        """Take two verdicts together; what both refuse in the same words is said once."""
+        refusals = self.refusals + other.refusals
+        if self.refusals and other.refusals:
+            refusals = tuple(dict.fromkeys(refusals))
+        return Verdict(refusals, self.cleared | other.cleared)
 
 
 CLEAR: Final = Verdict()

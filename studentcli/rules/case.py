@@ -5,17 +5,17 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from studentcli.facts import CourseFact, EnrollmentFact, StudentFact
+from studentcli.facts import CourseFact, EnrollmentFact, Load, StudentFact
 from studentcli.requests import Change, Policy
 
-NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+NOTHING: Final[Mapping[int, str]] = MappingProxyType({})
 
 
 class Case(NamedTuple):
     """One change of one student in one course, on one day.
 
     `courses` holds every course that the student is or was in, by id. `given_up` is the course of
-    `--instead-of`. `together` leads from the codes that the same request adds to `seat` or
+    `--instead-of`. `together` leads from the courses that the same request adds to `seat` or
     `place`, as far as it has been found out; `leaving` names the courses that it drops.
     """
 
@@ -27,7 +27,7 @@ class Case(NamedTuple):
     policy: Policy
     courses: Mapping[int, CourseFact]
     given_up: CourseFact | None = None
-    together: Mapping[str, str] = NOTHING
+    together: Mapping[int, str] = NOTHING
     leaving: frozenset[int] = frozenset()
 
     @property
@@ -44,6 +44,11 @@ class Case(NamedTuple):
         granted = (grant.rule for grant in grants if grant.is_active(self.today))
         return self.change.overrides.union(granted)
 
+    @property
+    def load(self) -> Load:
+        """What the student's courses add up to, the one that is given up among them."""
+        return self.student.load_of(self.courses)
+
     def others(self, *statuses: str) -> Iterator[tuple[CourseFact, EnrollmentFact]]:
         """Give the student's other courses in these states, without the one that is given up."""
         courses = self.courses
@@ -57,3 +62,12 @@ class Case(NamedTuple):
         """Give those of the same term."""
         term = self.course.term
         return (pair for pair in self.others(*statuses) if pair[0].term is term)
+
+    def added(self, *ranks: str) -> set[str]:
+        """Give the codes of this term that the same request adds, to a seat or to a place."""
+        term = self.course.term
+        return {
+            self.courses[course_id].code
+            for course_id, rank in self.together.items()
+            if rank in ranks and self.courses[course_id].term is term
+        }

@@ -10,6 +10,7 @@ from studentcli.rules.book import (
     FOR_A_PLACE,
     FOR_A_SEAT,
     LEAVING,
+    OVERRIDABLE,
     Verdict,
     judge,
     weigh,
@@ -70,13 +71,16 @@ def judge_add(case: Case, facts: Facts) -> tuple[Place, Verdict]:
 def _add(outcome: Outcome, case: Case, facts: Facts) -> Outcome:
     change, student, course, enrollment, on = case[:5]
     place, verdict = judge_add(case, facts)
+    old = case.given_up
+    if old is not None and (place.status == "enrolled" or place.at_once):
+        together = {**case.together, course.course_id: "seat"}
+        verdict += _judge_left(outcome, case._replace(course=old, together=together))
     if verdict.refusals or place.status is None:
         outcome.status = None if enrollment is None else enrollment.status
         return refuse(outcome, facts, verdict.refusals)
     cleared = verdict.cleared
     if enrollment is not None and enrollment.status == "withdrawn":
         cleared |= {"already-withdrawn"}
-    old = case.given_up
     if old is not None:
         outcome.instead_of = old.ref
         if place.status == "enrolled":
@@ -105,7 +109,10 @@ def _leave(outcome: Outcome, case: Case, verdict: str, facts: Facts) -> Outcome:
     if judged.refusals:
         outcome.status = None if enrollment is None else enrollment.status
         return refuse(outcome, facts, judged.refusals)
-    detail = detail_of(case, judged.cleared) if judged.cleared or change.reason else None
+    cleared = judged.cleared
+    if enrollment is not None and enrollment.status == "withdrawn":
+        cleared |= {"already-withdrawn"}
+    detail = detail_of(case, cleared) if cleared or change.reason else None
     facts.move(student, course, Move(change.action, verdict, on, change.line, change.grade, detail))
     outcome.result = outcome.status = verdict
     outcome.grade = change.grade
@@ -157,7 +164,10 @@ def refuse(
 ) -> Outcome:
     """Mark the outcome refused and record why."""
     outcome.result = "refused"
-    outcome.refusals = tuple(refusals)
+    outcome.refusals = tuple(
+        refusal if refusal.hint else _with_way(refusal) for refusal in refusals
+    )
+    outcome.warning = None
     change = outcome.change
     facts.events.append(
         Event(
@@ -175,6 +185,14 @@ def refuse(
         )
     )
     return outcome
+
+
+def _with_way(refusal: Refusal) -> Refusal:
+    """Say how a rule without another way out is overridden."""
+    if refusal.code not in OVERRIDABLE:
+        return refusal
+    way = f"--override {refusal.code} --reason TEXT allows it"
+    return Refusal(refusal.code, refusal.message, way)
 
 
 def _refusal_detail(outcome: Outcome) -> str | None:

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from studentcli.facts import NO_HOURS
 from studentcli.meetings import overlap
 from studentcli.requests import Refusal
 from studentcli.rules.case import Case
@@ -10,7 +11,7 @@ from studentcli.rules.case import Case
 def time_conflicts(case: Case) -> Refusal | None:
     """Refuse a course that meets while another one of the student does."""
     course = case.course
-    if not course.meetings:
+    if not course.week & case.load.week:
         return None
     term = course.term
     dates = term.starts_on, term.ends_on
@@ -33,11 +34,12 @@ def credit_load_is_exceeded(case: Case) -> Refusal | None:
     """Refuse more credit hours in a term than the student, else the term, allows."""
     course, student = case.course, case.student
     limit = course.term.max_credits if student.max_credits is None else student.max_credits
-    if limit is None:
-        return None
-    taken = sum(
-        (other.credit_hours for other, _ in case.this_term("enrolled", "completed")), Decimal(0)
-    )
+    if limit is None or not course.credit_hours:
+        return None  # no hours add nothing, also to a load that is over the limit
+    taken = case.load.hours.get(course.term.term_id, NO_HOURS)
+    old = case.given_up
+    if old is not None and old.term is course.term and student.enrollments[old.course_id].is_seated:
+        taken -= old.credit_hours
     if taken + course.credit_hours <= limit:
         return None
     whose = student.number if student.max_credits is not None else course.term.code

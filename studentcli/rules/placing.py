@@ -5,7 +5,7 @@ from typing import NamedTuple
 from studentcli.facts import Facts
 from studentcli.requests import Refusal
 from studentcli.rules.case import Case
-from studentcli.rules.queue import judge_promotion, promotion_case, queue_can_move
+from studentcli.rules.queue import candidates, judge_promotion, promotion_case, queue_can_move
 from studentcli.rules.seats import Seats, full_sentence, judge_seat
 
 
@@ -38,13 +38,13 @@ def place_for(case: Case, facts: Facts, *, can_sit: bool) -> Place:
         return Place("enrolled")
     seats = Seats(course, case.today)
     blocked = seats.refuse(case.student)
+    may_sit = can_sit and course.has_free_seat and queue_can_move(course, policy)
+    if may_sit and _sits_at_once(case, seats, facts):
+        return Place("waitlisted", at_once=True)
     if "course-full" in case.allowed and (blocked is not None or course.queue):
         return Place("enrolled", beyond="course-full")
     if not course.queue and (blocked is None or blocked in case.allowed):
         return Place("enrolled", beyond=blocked)
-    may_sit = can_sit and course.has_free_seat and queue_can_move(course, policy)
-    if may_sit and _sits_at_once(case, seats, facts):
-        return Place("waitlisted", at_once=True)
     return _place_in_queue(case, blocked)
 
 
@@ -59,11 +59,12 @@ def _place_in_queue(case: Case, blocked: str | None) -> Place:
 
 def _sits_at_once(case: Case, seats: Seats, facts: Facts) -> bool:
     """Tell whether a seat stays for a newcomer when everybody eligible in the queue has got one."""
-    for student_id in case.course.queue:
+    for student_id in candidates(case.course, facts):
         queued = promotion_case(student_id, case.course, facts, case.policy)
         if not judge_promotion(queued, seats).refusals:
             seats.take(queued.student)
-    return not judge_seat(case, seats).refusals
+    verdict = judge_seat(case, seats)
+    return not verdict.refusals and "course-full" not in verdict.cleared
 
 
 def _no_place(case: Case, blocked: str | None) -> Refusal:

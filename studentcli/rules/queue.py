@@ -10,6 +10,7 @@ from studentcli.requests import Change, Policy, Promotion, Refusal
 from studentcli.rules.book import ALWAYS, CLEAR, DROPPING, FOR_A_SEAT, Verdict, judge
 from studentcli.rules.case import Case
 from studentcli.rules.seats import Seats, judge_seat
+from studentcli.vocabulary import EXTRA_SEATS
 
 Own = Mapping[tuple[int, int], Change]
 """The changes of the request under way, by (student id, course id): their overrides count."""
@@ -24,6 +25,22 @@ def queue_can_move(course: CourseFact, policy: Policy) -> bool:
     if until is not None and policy.today(course.term.time_zone) > until:
         return False
     return course.has_free_seat or course.has_extra_seats
+
+
+def candidates(course: CourseFact, facts: Facts) -> list[int]:
+    """List whom a run of the queue can promote, in the order of places.
+
+    Without a free seat only those who were granted one: the others need not even be loaded.
+    """
+    if course.has_free_seat:
+        return list(course.queue)
+    known, course_id = facts.students, course.course_id
+    return [
+        student_id
+        for student_id in course.queue
+        if student_id in known
+        and any(grant.rule in EXTRA_SEATS for grant in known[student_id].grants.get(course_id, ()))
+    ]
 
 
 def promotion_case(
@@ -55,15 +72,22 @@ def judge_promotion(case: Case, seats: Seats) -> Verdict:
 
 def judge_given_up(case: Case) -> Verdict:
     """Judge whether the course of a swap can be dropped."""
+    old = given_up_case(case)
+    return CLEAR if old is None else judge(DROPPING, old)
+
+
+def given_up_case(case: Case) -> Case | None:
+    """Put the drop of the old course of a swap as a case, or none when nothing is given up."""
     old = case.given_up
     if old is None:
-        return CLEAR
+        return None
     enrollment = case.student.enrollments.get(old.course_id)
     change = Change("drop", old.course_id, reason=case.change.reason)
     change.overrides = case.change.overrides
-    return judge(
-        DROPPING, case._replace(change=change, course=old, enrollment=enrollment, given_up=None)
-    )
+    return case._replace(
+        change=change, course=old, enrollment=enrollment, given_up=None,
+        on=case.on if enrollment is None else max(case.on, enrollment.changed_on),
+    )  # fmt: skip
 
 
 def judge_queue(course: CourseFact, facts: Facts, policy: Policy) -> dict[int, Verdict]:
@@ -78,6 +102,19 @@ def judge_queue(course: CourseFact, facts: Facts, policy: Policy) -> dict[int, V
     return found
 
 
+def turn_of(case: Case, facts: Facts) -> Verdict:
+    """Judge whether a seat stays for a queued student when those before have had their turn."""
+    course = case.course
+    seats = Seats(course, case.today)
+    for student_id in course.queue if course.has_free_seat else ():
+        if student_id == case.student.student_id:
+            break
+        before = promotion_case(student_id, course, facts, case.policy)
+        if not judge_promotion(before, seats).refusals:
+            seats.take(before.student)
+    return judge_seat(case, seats)
+
+
 def run_queue(
     course: CourseFact, facts: Facts, policy: Policy, own: Own = NOBODY
 ) -> list[Promotion]:
@@ -89,12 +126,9 @@ def run_queue(
     if not queue_can_move(course, policy):
         return promotions
     today = policy.today(course.term.time_zone)
-    for student_id in list(course.queue):
-        if not course.has_free_seat:
-            if not course.has_extra_seats:
-                break
-            if student_id not in facts.students:
-                continue  # not loaded: nothing has changed for them, and no seat is free
+    for student_id in candidates(course, facts):
+        if not (course.has_free_seat or course.has_extra_seats):
+            break
         case = promotion_case(student_id, course, facts, policy, own)
         verdict = judge_promotion(case, Seats(course, today))
         if not verdict.refusals:
@@ -120,7 +154,11 @@ def give_up(
     facts: Facts, student: StudentFact, old: CourseFact, new: CourseFact, *, on: date,
     line: int | None = None,
 ) -> None:  # fmt: skip
-    """Drop the old course of a swap; the event says for which course."""
+    """Drop the old course of a swap; the event says for which course.
+
+    A swap can be dated back to before the old course was taken; the drop is not.
+    """
+    on = max(on, student.enrollments[old.course_id].changed_on)
     detail = json.dumps({"swap_to": new.ref}, ensure_ascii=False)
     facts.move(student, old, Move("drop", "dropped", on, line, detail=detail))
 
@@ -172,6 +210,8 @@ def run_queues(
 
 def waits_of(student: StudentFact, facts: Facts) -> list[CourseFact]:
     """List the courses in whose queues a student waits, by id."""
+    if not student.load_of(facts.courses).waits:
+        return []
     waits = [
         course_id
         for course_id, enrollment in student.enrollments.items()

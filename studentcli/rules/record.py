@@ -16,9 +16,16 @@ def prerequisite_is_missing(case: Case) -> Refusal | None:
     groups = case.course.requires
     if not groups:
         return None
-    taken: dict[str, list[Taken]] = {}
-    for pair in case.others("completed", "enrolled"):
-        taken.setdefault(pair[0].code, []).append(pair)
+    mine, old, enrollments = case.course, case.given_up, case.student.enrollments
+    taken: dict[str, list[Taken]] = {
+        code: [
+            (course, enrollments[course.course_id])
+            for course in courses
+            if course is not mine and course is not old
+        ]
+        for code in {item.code for group in groups for item in group}
+        if (courses := case.load.taken.get(code))
+    }
     missing = [
         group
         for group in groups
@@ -64,21 +71,21 @@ def _evidence(taken: Taken) -> str:
 
 def corequisite_is_missing(case: Case) -> Refusal | None:
     """Refuse a seat without the courses that belong to it, in the same term or request."""
-    return _missing_corequisite(case, {"seat"}, ("enrolled", "completed"))
+    return _missing_corequisite(case, ("seat",), ("enrolled", "completed"))
 
 
 def corequisite_is_unplanned(case: Case) -> Refusal | None:
     """Refuse a place in the queue unless what belongs to the course is at least queued for."""
-    return _missing_corequisite(case, {"seat", "place"}, ("enrolled", "completed", "waitlisted"))
+    return _missing_corequisite(case, ("seat", "place"), ("enrolled", "completed", "waitlisted"))
 
 
 def _missing_corequisite(
-    case: Case, together: set[str], statuses: tuple[str, ...]
+    case: Case, ranks: tuple[str, ...], statuses: tuple[str, ...]
 ) -> Refusal | None:
     groups = case.course.corequisites
     if not groups:
         return None
-    have = {code for code, found in case.together.items() if found in together}
+    have = case.added(*ranks)
     have.update(course.code for course, _ in case.this_term(*statuses))
     missing = [group for group in groups if have.isdisjoint(group)]
     if not missing:
@@ -98,7 +105,7 @@ def corequisite_is_left(case: Case) -> Refusal | None:
     kept = [pair for pair in case.this_term("enrolled") if pair[0].course_id not in case.leaving]
     if not any(course.corequisites for course, _ in kept):
         return None
-    have = {course.code for course, _ in kept} | case.together.keys()
+    have = {course.code for course, _ in kept} | case.added("seat")
     broken = [
         course.ref
         for course, _ in kept
@@ -148,7 +155,7 @@ def repeats_are_used_up(case: Case) -> Refusal | None:
     done = [course.ref for course, _ in case.others("completed") if course.code == case.course.code]
     if len(done) <= limit:
         return None
-    times = "not be repeated" if limit == 0 else f"be repeated {limit} times"
+    times = {0: "not be repeated", 1: "be repeated once"}.get(limit, f"be repeated {limit} times")
     return Refusal(
         "repeat-limit",
         f"{case.course.code} may {times}; {case.student.number} has completed {_listed(done)}",

@@ -11,6 +11,7 @@ from studentcli.rules.queue import run_queues, waits_of
 from studentcli.rules.transitions import UNCHANGED, state_refusal
 
 FindCourse = Callable[[Change, StudentFact], CourseFact | Refusal]
+Look = Callable[[Case], None]
 
 _MOVES_QUEUE: Final = frozenset({"dropped", "withdrawn", "waitlisted"})
 """What can free a seat of the course, or put somebody into a queue that has one."""
@@ -24,6 +25,8 @@ def decide(
     find_course: FindCourse,
     facts: Facts,
     policy: Policy,
+    *,
+    look: Look | None = None,
 ) -> Decision:
     """Judge a request and move the facts forward.
 
@@ -36,6 +39,7 @@ def decide(
         facts: every course that `find_course` can give, the courses in whose queues the student
             waits, and the students of the queues that can move.
         policy: how to judge.
+        look: is shown every case just before it is judged; again when it is judged anew.
 
     Returns:
         The outcomes in the order asked, and the promotions.
@@ -48,7 +52,7 @@ def decide(
             for change in request.changes
         ]
         return decision
-    asking = _Asking(request, student, find_course, facts, policy)
+    asking = _Asking(request, student, find_course, facts, policy, look=look)
     mark = facts.begin_journal() if policy.all_or_none else None
     decision.outcomes = asking.judge()
     if mark is not None and decision.refused:
@@ -69,13 +73,16 @@ class _Asking:
         find_course: FindCourse,
         facts: Facts,
         policy: Policy,
+        *,
+        look: Look | None,
     ) -> None:
         self.changes = request.changes
         self.student = student
         self.find_course = find_course
         self.facts = facts
         self.policy = policy
-        self.together: Mapping[str, str] = NOTHING
+        self.look = look
+        self.together: Mapping[int, str] = NOTHING
         self.leaving: frozenset[int] = frozenset()
 
     def judge(self) -> list[Outcome]:
@@ -96,27 +103,34 @@ class _Asking:
             if course is not None and change.action in {"drop", "withdraw"}
         )
         order = sorted(range(len(changes)), key=lambda index: _is_add(changes[index]))
-        if not any(course.corequisites for course in adds):
+        if not adds or not self._look_at_each_other(adds):
             return self._judge_in(order)
-        self.together = {course.code: "seat" for course in adds}
+        self.together = {course.course_id: "seat" for course in adds}
         while True:
             mark = self.facts.begin_journal()
             outcomes = self._judge_in(order)
             true = {
-                course.code: rank
+                course.course_id: rank
                 for course, change, outcome in zip(courses, changes, outcomes, strict=True)
                 if course is not None and _is_add(change)
                 if (rank := _rank(outcome)) is not None
             }
             held = {
-                code: min(rank, true[code], key=_RANKS.index)
-                for code, rank in self.together.items()
-                if code in true
+                course_id: min(rank, true[course_id], key=_RANKS.index)
+                for course_id, rank in self.together.items()
+                if course_id in true
             }
             if held == self.together:
                 return outcomes
             self.facts.rewind(mark)
             self.together = held
+
+    def _look_at_each_other(self, adds: list[CourseFact]) -> bool:
+        """Tell whether the courses of the request can be what another one is taken with."""
+        if any(course.corequisites for course in adds):
+            return True
+        courses = self.facts.courses
+        return bool(self.leaving) and any(courses[c].corequisites for c in self.student.enrollments)
 
     def _judge_in(self, order: list[int]) -> list[Outcome]:
         judged = {index: self._judge(self.changes[index]) for index in order}
@@ -142,6 +156,8 @@ class _Asking:
                 )  # fmt: skip
                 return refuse(asked, facts, [old])
             case = case._replace(given_up=old)
+        if self.look is not None:
+            self.look(case)
         return decide_change(case, facts)
 
     def _given_up(self, word: CourseWord | int, case: Case) -> CourseFact | Refusal | None:

@@ -33,8 +33,7 @@ class Seats:
         kept = sum(
             max(0, kept_for.seats - self.filled.get(kept_for.tag, 0))
             for kept_for in course.reserved
-            if kept_for.tag not in student.tags
-            and (kept_for.until is None or self.today <= kept_for.until)
+            if kept_for.tag not in student.tags and kept_for.is_active(self.today)
         )
         return "seat-reserved" if free <= kept else None
 
@@ -61,7 +60,9 @@ def full_sentence(case: Case, blocked: str | None) -> str:
     course = case.course
     seats = f"{course.taken}/{course.capacity} seats taken"
     if blocked == "seat-reserved":
-        kept = ", ".join(f"{kept.seats} for {kept.tag}" for kept in course.reserved)
+        kept = ", ".join(
+            f"{kept.seats} for {kept.tag}" for kept in course.reserved if kept.is_active(case.today)
+        )
         return f"the free seats of {course.ref} ({seats}) are reserved: {kept}"
     if course.has_free_seat:
         return (

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Executable, select
 from sqlalchemy.orm import Session
 
+from studentcli import errors
 from studentcli.conditions import parse_tags
 from studentcli.database import StartAgain, list_parameter, listed_in
 from studentcli.facts import (
@@ -73,6 +74,9 @@ class Deciding:
         """
         course_ids = self._course_ids(wanted)
         self.lock_courses(course_ids, wanted.students, wanted.student_ids)
+        self.transcripts.is_about_leaving = any(
+            change.action != "enroll" for change in wanted.changes.values()
+        )
         self._movable |= {
             course.course_id
             for change in wanted.changes.values()
@@ -146,30 +150,33 @@ class Deciding:
 
     def _load_seats_and_queues(self, courses: dict[int, CourseFact]) -> None:
         """Count the seats taken, where they are limited, and read the queues."""
-        limited = [course_id for course_id, c in courses.items() if c.capacity is not None]
-        query = statements.seats_and_queues(is_sqlite=self.is_sqlite)
+        reserved = [course_id for course_id, c in courses.items() if c.reserved]
+        limited = [
+            course_id
+            for course_id, c in courses.items()
+            if c.capacity is not None and not c.reserved
+        ]
         lists = {"courses": self._list(courses), "limited": self._list(limited)}
+        if reserved:
+            lists["reserved"] = self._list(reserved)
+        query = statements.seats_and_queues(is_sqlite=self.is_sqlite, by_tags=bool(reserved))
         for row in self._rows(query, lists):
-            course_id, taken, student_id, enrolled_on, since, place, instead_of = row
+            course_id, taken, student_id, enrolled_on, since, place, instead_of, tags = row
             course = courses[course_id]
             if student_id is None:
-                course.taken = taken
+                course.count(parse_tags(tags), taken)
             else:
                 course.queue[student_id] = EnrollmentFact(
                     "waitlisted", enrolled_on, since, changed_on=since, place=place,
                     instead_of=instead_of,
                 )  # fmt: skip
-        self.count_filled(courses.values())
 
-    def count_filled(self, courses: Iterable[CourseFact]) -> None:
-        """Count who of a tag has one of the seats that are reserved for it."""
-        by_id = {course.course_id: course for course in courses}
-        tags = [(course_id, kept.tag) for course_id, c in by_id.items() for kept in c.reserved]
-        if tags:
-            parameters = statements.tag_parameters(tags, is_sqlite=self.is_sqlite)
-            counts = statements.filled(is_sqlite=self.is_sqlite)
-            for course_id, tag, seats in self._rows(counts, parameters):
-                by_id[course_id].filled[tag] = seats
+    def count_seats(self, course: CourseFact) -> None:
+        """Count anew who of a tag has one of the seats that are reserved for it."""
+        course.taken, course.filled = 0, {}
+        query = statements.seats_by_tags(is_sqlite=self.is_sqlite)
+        for _, taken, *_, tags in self._rows(query, {"reserved": self._list([course.course_id])}):
+            course.count(parse_tags(tags), taken)
 
     def read_records(self, student_ids: Iterable[int]) -> None:
         """Read the whole records of locked students."""
@@ -197,9 +204,20 @@ class Deciding:
             query = statements.courses(is_sqlite=self.is_sqlite, locks=locks, further=True)
             found = self._take_courses(query, {"courses": self._list(sorted(further))})
             if found != further:
+                self._require_courses(further - found)
                 raise StartAgain  # somebody holds one: waiting out of turn could be a deadlock
             self._movable |= further
             self._take_students((), (), self._queued() - self.facts.students.keys(), further=True)
+
+    def _require_courses(self, course_ids: set[int]) -> None:
+        """Stop when a swap gives up a course that is not there: no waiting would bring it."""
+        listed = listed_in(Course.id, sorted(course_ids), is_sqlite=self.is_sqlite)
+        missing = course_ids - set(self.session.scalars(select(Course.id).where(listed)))
+        if missing:
+            raise errors.DatabaseDamaged(
+                f"a place in a queue gives up course id {min(missing)}, which does not exist",
+                hint="studentcli db check says whose it is",
+            )
 
     def _queued(self) -> set[int]:
         """List the students of the queues that can move."""
@@ -307,11 +325,11 @@ class Deciding:
             student_id = student.student_id
             for change in request.changes:
                 on = change.effective_on or date.max
-                for course in possible(change):
+                courses = possible(change)
+                if change.instead_of is not None:
+                    courses = [*courses, *possible(Change("drop", change.instead_of))]
+                for course in courses:
                     key = (student_id, course.course_id)
                     if key not in earliest or on < earliest[key]:
                         earliest[key] = on
-                if change.instead_of is not None:
-                    for course in possible(Change("drop", change.instead_of)):
-                        earliest.setdefault((student_id, course.course_id), date.max)
         return earliest

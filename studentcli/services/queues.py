@@ -12,7 +12,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, aliased
 
 from studentcli.database import listed_in
-from studentcli.facts import CourseFact, Grant, StudentFact
+from studentcli.facts import CourseFact, Event, Grant, StudentFact
 from studentcli.models import Course, StudentCourses, Term
 from studentcli.records import COURSE, STUDENT, Field, RecordKind
 from studentcli.requests import Policy, Promotion
@@ -31,13 +31,15 @@ FACT_NAMES: Final = {"max_credit_hours": "max_credits"}
 class QueueRun:
     """Courses locked for a change of what the rules read, to be offered to their queues after it.
 
-    `touched` takes the ids of those where the change can let somebody in.
+    `touched` takes the ids of those where the change can let somebody in; `passed_over` holds the
+    events of those whom `finish` could not give a free seat.
     """
 
     session: Session
     deciding: Deciding
     act: Act
     touched: set[int] = field(default_factory=set)
+    passed_over: list[Event] = field(default_factory=list)
 
     def courses(self) -> list[CourseFact]:
         """List the locked courses."""
@@ -88,10 +90,10 @@ class QueueRun:
             return
         seats = [c for c in self.courses() if c.reserved and _has_seat(student, c)]
         for course in seats:
-            course.count(student, -1)
+            course.count(student.tags, -1)
         _set(student, changes)
         for course in seats:
-            course.count(student, 1)
+            course.count(student.tags, 1)
         self._touch([*seats, *(c for c in self.courses() if student_id in c.queue)], changes)
 
     def _see_course(self, course_id: int, changes: dict[Field, Any]) -> None:
@@ -99,10 +101,13 @@ class QueueRun:
         if course is None:
             return
         _set(course, changes)
+        course.meet(course.meetings)
+        for student in self.deciding.facts.students.values():
+            student.load = None
         touched = [course]
         names = {changed.name for changed in changes}
-        if "reserved" in names:
-            self.deciding.count_filled([course])
+        if names & {"capacity", "reserved"}:
+            self.deciding.count_seats(course)
         if names & {"meetings", "credits"}:
             facts = self.deciding.facts
             touched += [
@@ -121,6 +126,7 @@ class QueueRun:
         facts = self.deciding.facts
         touched = [facts.courses[course_id] for course_id in sorted(self.touched)]
         promotions = run_queues(touched, facts, self.deciding.policy)
+        self.passed_over = [event for event in facts.events if event.action == "pass-over"]
         if operation_id is not None:
             write_facts(self.session, facts, operation_id, self.act.now)
         return promotions

@@ -7,9 +7,10 @@ from typing import Any, Final
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from studentcli import conditions
+from studentcli import conditions, errors
 from studentcli.database import listed_in
 from studentcli.facts import CourseFact, StudentFact, TermFact
+from studentcli.grades import scale
 from studentcli.meetings import parse as parse_meetings
 from studentcli.models import Course, Student, Term
 from studentcli.requests import Change, CourseWord, Policy, Refusal
@@ -24,8 +25,16 @@ def is_sqlite(session: Session) -> bool:
 
 
 def load_terms(session: Session) -> list[TermFact]:
-    """Load every term, by code."""
-    return [TermFact(*row) for row in session.connection().execute(statements.terms())]
+    """Load every term, by code.
+
+    Raises:
+        errors.DatabaseDamaged: for a grade scale that no command can have written.
+    """
+    terms = [TermFact(*row) for row in session.connection().execute(statements.terms())]
+    for term in terms:
+        if term.grades is not None:
+            read_text(scale, term.grades, f"grades of term {term.code}")
+    return terms
 
 
 def current_term(terms: Iterable[TermFact], policy: Policy) -> TermFact | Refusal:
@@ -214,21 +223,41 @@ READERS: Final[dict[str, Callable[[str | None], Any]]] = {
 """How the texts of records become what the rules look at, by the name of the fact."""
 
 
+def read_text(read: Callable[[str | None], Any], text: str | None, what: str) -> Any:
+    """Read the stored text of a rule; `what` names it.
+
+    Raises:
+        errors.DatabaseDamaged: for a text that no command can have written.
+    """
+    try:
+        return read(text)
+    except errors.BadValue as error:
+        raise errors.DatabaseDamaged(
+            f"{what} cannot be read: {error.message}",
+            hint="studentcli db check says how to mend it",
+        ) from None
+
+
 def _course_fact(term: TermFact, row: Any) -> CourseFact:
     (
         course_id, _, code, section, status, capacity, waitlist, credit_hours, repeats, requires,
         corequisites, meetings, restricted, reserved, *calendar, has_sections,
     ) = row  # fmt: skip
     enroll_from, enroll_until, drop_until, withdraw_until = calendar
+    ref = f"{term.code}/{code}-{section}"
+
+    def read(name: str, text: str | None) -> Any:
+        return () if text is None else read_text(READERS[name], text, f"{name} of {ref}")
+
     return CourseFact(
         course_id, term, code, section, status, capacity, waitlist,
         credit_hours=credit_hours,
         repeats=repeats,
-        requires=READERS["requires"](requires),
-        corequisites=READERS["corequisites"](corequisites),
-        meetings=READERS["meetings"](meetings),
-        restricted=READERS["restricted"](restricted),
-        reserved=READERS["reserved"](reserved),
+        requires=read("requires", requires),
+        corequisites=read("corequisites", corequisites),
+        meetings=read("meetings", meetings),
+        restricted=read("restricted", restricted),
+        reserved=read("reserved", reserved),
         enroll_from=enroll_from,
         enroll_until=enroll_until,
         drop_until=drop_until,

@@ -4,7 +4,6 @@ Measured: building one took SQLAlchemy as long as PostgreSQL needed to answer it
 parameters (`database.list_parameter`), so that one statement serves every number of values.
 """
 
-import json
 from functools import cache
 from typing import Any, Final
 
@@ -83,53 +82,44 @@ def course_columns() -> Query:
 
 
 @cache
-def seats_and_queues(*, is_sqlite: bool) -> Query:
+def seats_and_queues(*, is_sqlite: bool, by_tags: bool) -> Query:
     """Count the seats taken in the courses `:limited`, and read the queues of `:courses`.
 
     A row with a student is one of a queue, in the order of places. The index on (course, status)
-    bounds the rows by the capacities.
+    bounds the rows by the capacities. `by_tags` counts the seats of `:reserved` too: a row for
+    each set of tags that the students there have.
     """
     table = StudentCourses
     queues = select(
         table.course_id, null().label("taken"), table.student_id, table.enrolled_on,
-        table.status_since, table.queue_place, table.instead_of_id,
+        table.status_since, table.queue_place, table.instead_of_id, null().label("tags"),
     )  # fmt: skip
     queues = queues.where(
         listed(table.course_id, "courses", is_sqlite=is_sqlite), table.status == "waitlisted"
     )
-    seats = select(table.course_id, func.count(), *[null()] * 5).where(
+    seats = select(table.course_id, func.count(), *[null()] * 6).where(
         listed(table.course_id, "limited", is_sqlite=is_sqlite), table.status.in_(SEATED_STATUSES)
     )
-    both = union_all(queues, seats.group_by(table.course_id)).subquery()
+    arms: list[Query] = [queues, seats.group_by(table.course_id)]
+    if by_tags:
+        arms.append(seats_by_tags(is_sqlite=is_sqlite))
+    both = union_all(*arms).subquery()
     return select(both).order_by(both.c.course_id, both.c.queue_place)
 
 
 @cache
-def filled(*, is_sqlite: bool) -> TextualSelect:
-    """Count who of a tag has a seat, for every (course, tag) of `tag_parameters`."""
-    if is_sqlite:
-        pairs = (
-            "(SELECT json_extract(value, '$[0]') AS course_id, json_extract(value, '$[1]') AS tag"
-            " FROM json_each(:pairs)) AS p"
+def seats_by_tags(*, is_sqlite: bool) -> Query:
+    """Count the seats taken in the courses `:reserved`, a row for each set of tags."""
+    table = StudentCourses
+    return (
+        select(table.course_id, func.count(), *[null()] * 5, Student.tags)
+        .join(Student, Student.id == table.student_id)
+        .where(
+            listed(table.course_id, "reserved", is_sqlite=is_sqlite),
+            table.status.in_(SEATED_STATUSES),
         )
-        holds = "instr(' ' || s.tags || ' ', ' ' || p.tag || ' ') > 0"
-    else:
-        pairs = "unnest(CAST(:courses AS bigint[]), CAST(:tags AS text[])) AS p(course_id, tag)"
-        holds = "strpos(' ' || s.tags || ' ', ' ' || p.tag || ' ') > 0"
-    seated = ", ".join(f"'{status}'" for status in SEATED_STATUSES)
-    return text(
-        f"SELECT p.course_id, p.tag, count(*) AS seats FROM {pairs}"
-        " JOIN student_courses sc ON sc.course_id = p.course_id"
-        f" JOIN students s ON s.id = sc.student_id WHERE sc.status IN ({seated}) AND {holds}"
-        " GROUP BY p.course_id, p.tag"
-    ).columns(Course.id, Student.tags, Course.capacity)
-
-
-def tag_parameters(pairs: list[tuple[int, str]], *, is_sqlite: bool) -> dict[str, Any]:
-    """Give the parameters of `filled` for (course id, tag)."""
-    if is_sqlite:
-        return {"pairs": json.dumps(pairs)}
-    return {"courses": [pair[0] for pair in pairs], "tags": [pair[1] for pair in pairs]}
+        .group_by(table.course_id, Student.tags)
+    )
 
 
 @cache
@@ -231,3 +221,17 @@ def recorded(*, is_sqlite: bool) -> TextualSelect:
         " WHERE e.student_id = p.student_id AND e.course_id = p.course_id"
         " AND e.code IS NULL AND e.action <> 'promote' AND o.undone_by IS NULL"
     ).columns(event.student_id, event.course_id, event.action, event.effective_on, event.grade)
+
+
+@cache
+def let_in(*, is_sqlite: bool) -> TextualSelect:
+    """Select how the students of pairs came to their seats or places, the last time last."""
+    event = EnrollmentEvent
+    return text(
+        "SELECT e.student_id, e.course_id, e.detail"
+        f" FROM {_pairs(is_sqlite=is_sqlite)} CROSS JOIN enrollment_events e"
+        " JOIN operations o ON o.id = e.operation_id"
+        " WHERE e.student_id = p.student_id AND e.course_id = p.course_id"
+        " AND e.code IS NULL AND e.action IN ('enroll', 'promote') AND o.undone_by IS NULL"
+        " ORDER BY e.id"
+    ).columns(event.student_id, event.course_id, event.detail)

@@ -13,7 +13,7 @@ from studentcli.meetings import DAYS, clock, parse
 from studentcli.models import Course
 from studentcli.requests import Policy, Refusal
 from studentcli.services.enrollment import EnrolledCourse
-from studentcli.services.resolve import LIVE, current_term, is_sqlite, load_terms
+from studentcli.services.resolve import LIVE, current_term, is_sqlite, load_terms, read_text
 from studentcli.services.standing import courses_of_student
 from studentcli.services.views import Row
 
@@ -87,7 +87,7 @@ def _named(course: EnrolledCourse) -> Row:
 
 
 def _rows(course: EnrolledCourse, text: str | None, term: TermFact) -> Iterator[Row]:
-    for meeting in parse(text):
+    for meeting in read_text(parse, text, f"meetings of {course.ref}"):
         for day in meeting.weekdays:
             yield {
                 **_named(course),

@@ -1,6 +1,6 @@
 """What the rules read about students beside their own row: enrollments, holds, overrides."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
@@ -25,7 +25,7 @@ from studentcli.facts import (
 from studentcli.meetings import parse as parse_meetings
 from studentcli.services import statements
 from studentcli.services.bulk import IndexPause
-from studentcli.services.resolve import is_sqlite
+from studentcli.services.resolve import is_sqlite, read_text
 
 
 class Transcripts:
@@ -41,6 +41,8 @@ class Transcripts:
         self.is_sqlite = is_sqlite(session)
         self.waits: list[Key] = []
         self.index_pause: IndexPause | None = None
+        self.is_about_leaving = False
+        """Whether anybody leaves a course: another one may be taken together with it."""
 
     def _list(self, values: Iterable[object]) -> object:
         return list_parameter(values, is_sqlite=self.is_sqlite)
@@ -54,17 +56,21 @@ class Transcripts:
 
         A simple catalogue needs no more than the pairs that are asked for.
         """
-        return any(
-            course.has_sections
-            or course.queue
-            or course.waitlist_capacity
-            or course.meetings
-            or course.requires
-            or course.corequisites
-            or course.repeats is not None
-            or course.term.max_credits is not None
-            for course in self.facts.locked()
-        ) or any(student.max_credits is not None for student in self.facts.students.values())
+        return (
+            self.is_about_leaving
+            or any(
+                course.has_sections
+                or course.queue
+                or course.waitlist_capacity
+                or course.meetings
+                or course.requires
+                or course.corequisites
+                or course.repeats is not None
+                or course.term.max_credits is not None
+                for course in self.facts.locked()
+            )
+            or any(student.max_credits is not None for student in self.facts.students.values())
+        )
 
     def read(self, students: list[StudentFact], pairs: Iterable[Key] = ()) -> None:
         """Read the records of students that are not loaded yet, or only what is asked of them."""
@@ -86,20 +92,24 @@ class Transcripts:
         for student in students:
             student.is_loaded = whole
             student.holds, student.grants = (), NO_GRANTS
-        put = {
-            statements.ENROLLMENT: self._put_enrollment,
+        put: dict[str, Callable[..., None]] = {
             statements.HOLD: self._put_hold,
             statements.GRANT: self._put_grant,
             statements.COURSE: self._put_course,
         }
-        for kind, *row in self._rows(query, parameters):
-            put[kind](*row)
+        for row in self._rows(query, parameters):
+            if row[0] == statements.ENROLLMENT:
+                self._put_enrollment(*row)
+                continue
+            put[row[0]](*row[1:])
 
-    def _put_enrollment(self, student_id: int, course_id: int, *row: Any) -> None:
-        enrollments = self.facts.students[student_id].enrollments
+    def _put_enrollment(self, *row: Any) -> None:
+        _, student_id, course_id, status, grade, _, _, enrolled_on, since, place, instead_of = row
+        student = self.facts.students[student_id]
+        enrollments = student.enrollments
         if course_id in enrollments:
             return  # moved since, and not written yet
-        status, grade, _, _, enrolled_on, since, place, instead_of = row
+        student.load = None
         if status == "waitlisted":
             self.waits.append((student_id, course_id))
             course = self.facts.courses.get(course_id)
@@ -126,8 +136,10 @@ class Transcripts:
         self.facts.courses[course_id] = CourseFact(
             course_id, self.terms[term_id], code, section,
             credit_hours=Decimal(hundredths) / 100,
-            meetings=parse_meetings(meetings),
-            corequisites=parse_corequisites(corequisites),
+            meetings=read_text(parse_meetings, meetings, f"meetings of {code}-{section}"),
+            corequisites=read_text(
+                parse_corequisites, corequisites, f"corequisites of {code}-{section}"
+            ),
         )  # fmt: skip
 
     def read_recorded(self, keys: list[Key]) -> None:

@@ -1,0 +1,35 @@
+"""What the rules read: the state of students, courses and enrollments, held in memory.
+
+Loaded under lock by the services, moved forward by every decision, so that the next request of
+the same operation sees the one before. `Facts.move` is the only place where a state changes.
+"""
+
+from studentcli.facts.courses import CourseFact, TermFact
+from studentcli.facts.moving import Event, Facts, JournalEntry, Key, Mark, Move
+from studentcli.facts.people import (
+    NO_GRANTS,
+    NO_HOURS,
+    EnrollmentFact,
+    Grant,
+    HoldFact,
+    Load,
+    StudentFact,
+)
+
+__all__ = [
+    "NO_GRANTS",
+    "NO_HOURS",
+    "CourseFact",
+    "EnrollmentFact",
+    "Event",
+    "Facts",
+    "Grant",
+    "HoldFact",
+    "JournalEntry",
+    "Key",
+    "Load",
+    "Mark",
+    "Move",
+    "StudentFact",
+    "TermFact",
+]

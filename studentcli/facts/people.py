@@ -1,0 +1,131 @@
+"""A student: enrollments, holds, overrides, and what the courses add up to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from studentcli.vocabulary import SEATED_STATUSES
+
+if TYPE_CHECKING:
+    from studentcli.facts.courses import CourseFact
+
+
+class HoldFact(NamedTuple):
+    """A hold that was not lifted; `until_on` is its last day, none = until it is lifted."""
+
+    hold_id: int
+    kind: str
+    blocks: str
+    reason: str
+    from_on: date
+    until_on: date | None
+
+    def is_active(self, on: date) -> bool:
+        """Whether it blocks on a day."""
+        return self.from_on <= on and (self.until_on is None or on <= self.until_on)
+
+
+class Grant(NamedTuple):
+    """An override that was granted and not revoked; `until_on` is its last day."""
+
+    override_id: int
+    rule: str
+    until_on: date | None
+
+    def is_active(self, on: date) -> bool:
+        """Whether it counts on a day."""
+        return self.until_on is None or on <= self.until_on
+
+
+@dataclass(slots=True)
+class EnrollmentFact:
+    """The state of one student in one course.
+
+    `changed_on` is the date of the last change that somebody asked for (a promotion by the queue
+    is none); `instead_of` the course that is given up when the queue gives a seat; `recorded`
+    holds (action, date, grade) of the changes already made; `in_table` says whether the table
+    has, or is about to get, a row for it; `is_moved` whether this operation has changed it.
+    """
+
+    status: str
+    enrolled_on: date
+    status_since: date
+    changed_on: date
+    place: int | None = None
+    grade: str | None = None
+    instead_of: int | None = None
+    recorded: tuple[tuple[str, date, str | None], ...] = ()
+    in_table: bool = True
+    is_moved: bool = False
+
+    @property
+    def is_seated(self) -> bool:
+        """Whether the student has a seat."""
+        return self.status in SEATED_STATUSES
+
+
+@dataclass(slots=True)
+class Load:
+    """What a student's courses add up to, so that a rule need not go through them.
+
+    `week` has a bit for every five minutes in which an enrolled course meets on any date, `hours`
+    the credit hours with a seat by term id, `taken` the courses with a seat by code; `waits`
+    counts the queues.
+    """
+
+    week: int = 0
+    hours: dict[int, Decimal] = field(default_factory=dict)
+    taken: dict[str, list["CourseFact"]] = field(default_factory=dict)
+    waits: int = 0
+
+    def add(self, course: "CourseFact", enrollment: EnrollmentFact) -> None:
+        """Take a course in."""
+        if enrollment.is_seated:
+            if enrollment.status == "enrolled":
+                self.week |= course.week
+            term_id = course.term.term_id
+            self.hours[term_id] = self.hours.get(term_id, NO_HOURS) + course.credit_hours
+            self.taken.setdefault(course.code, []).append(course)
+        elif enrollment.status == "waitlisted":
+            self.waits += 1
+
+
+NO_HOURS: Final = Decimal(0)
+NO_GRANTS: Final[Mapping[int, tuple[Grant, ...]]] = MappingProxyType({})
+
+
+@dataclass(slots=True, eq=False)
+class StudentFact:
+    """A student as the rules see one.
+
+    `enrollments` leads from the course's id to the enrollment, in every state; like `holds` and
+    `grants` (by course id) it is there once `is_loaded` is set.
+    """
+
+    student_id: int
+    number: str
+    status: str
+    max_credits: Decimal | None = None
+    tags: frozenset[str] = frozenset()
+    enrollments: dict[int, EnrollmentFact] = field(default_factory=dict)
+    holds: tuple[HoldFact, ...] = ()
+    grants: Mapping[int, tuple[Grant, ...]] = field(default_factory=lambda: NO_GRANTS)
+    is_loaded: bool = False
+    load: Load | None = None
+
+    def load_of(self, courses: Mapping[int, "CourseFact"]) -> Load:
+        """Give what the courses add up to, counted at the first use and after a seat was left."""
+        if self.load is None:
+            self.load = Load()
+            for course_id, enrollment in self.enrollments.items():
+                self.load.add(courses[course_id], enrollment)
+        return self.load
+
+    def forget(self) -> None:
+        """Let go of what the tables hold."""
+        self.enrollments, self.holds, self.grants = {}, (), NO_GRANTS
+        self.is_loaded = False
+        self.load = None

@@ -1,0 +1,159 @@
+"""Every rule of an add with what it says: the same functions in the same order, nothing left out.
+
+`judge` keeps only what stands against a change; a registrar who asks why also wants to see what
+was met, what an override cleared, and what will count once the queue gives a seat.
+"""
+
+from collections.abc import Iterator
+from typing import Final, Literal, NamedTuple
+
+from studentcli.facts import Facts
+from studentcli.requests import Refusal
+from studentcli.rules.book import ADDING, CLEAR, DROPPING, OVERRIDABLE, SEATING
+from studentcli.rules.case import Case
+from studentcli.rules.deciding import judge_add
+from studentcli.rules.placing import Place
+from studentcli.rules.queue import given_up_case, promotion_case, turn_of
+from studentcli.rules.seats import Seats, full_sentence
+from studentcli.rules.transitions import DECIDE, UNCHANGED, state_refusal, verdict_of
+
+Result = Literal["passed", "failed", "overridden", "not-asked"]
+STATES: Final = ("already-withdrawn", "already-completed")
+WEIGHT: Final[dict[tuple[Result, bool], int]] = {
+    ("not-asked", False): 0,
+    ("passed", False): 1,
+    ("not-asked", True): 2,
+    ("overridden", True): 3,
+    ("failed", True): 4,
+}
+"""Which of two findings of one code says more: (result, has it a refusal) → weight."""
+
+
+class Finding(NamedTuple):
+    """What one rule says about an add.
+
+    `failed`: it forbids the add. `overridden`: it would, and an override clears it. `passed`: it
+    has nothing against it. `not-asked`: it does not count for where the add leads; with a refusal
+    when it would forbid a seat, which is what a student who waits meets when promoted.
+    """
+
+    code: str
+    result: Result
+    refusal: Refusal | None = None
+
+    @property
+    def is_overridable(self) -> bool:
+        """Whether an override of the rule would help."""
+        return self.result in {"failed", "not-asked"} and (
+            self.refusal is not None and self.code in OVERRIDABLE
+        )
+
+
+def findings(case: Case, facts: Facts) -> list[Finding]:
+    """Say of every rule of the book what it says about an add.
+
+    Args:
+        case: the add, as `decide_change` is about to judge it.
+        facts: with the students of a queue that can move.
+
+    Returns:
+        One finding per code, in the order in which a refusal lists them. The failed ones are the
+        refusals of `decide_change`, none when it makes the add or there is nothing to do.
+    """
+    found: dict[str, Finding] = {}
+    for finding in _all(case, facts):
+        known = found.setdefault(finding.code, finding)
+        if _weight(finding) > _weight(known):
+            found[finding.code] = finding
+    return list(found.values())
+
+
+def _weight(finding: Finding) -> int:
+    return WEIGHT[finding.result, finding.refusal is not None]
+
+
+def _all(case: Case, facts: Facts) -> Iterator[Finding]:
+    verdict = verdict_of(case)
+    yield from _states(case, verdict)
+    is_waiting = case.enrollment is not None and case.enrollment.status == "waitlisted"
+    if verdict == UNCHANGED and is_waiting:
+        own = {(case.student.student_id, case.course.course_id): case.change}
+        case = promotion_case(case.student.student_id, case.course, facts, case.policy, own)
+    is_asked = verdict == DECIDE
+    is_possible = is_asked or verdict == "already-withdrawn"
+    place = judge_add(case, facts)[0] if is_possible else None
+    counting = _counting(place) if is_asked else set()
+    for rule in ADDING:
+        counts = rule.counts in counting
+        if counts or rule.counts != "place":
+            yield _finding(rule.code, rule.judge(case), case, counts=counts)
+        else:
+            yield Finding(rule.code, "not-asked")
+    old = given_up_case(case)
+    for rule in DROPPING if old is not None else ():
+        yield _finding(rule.code, rule.judge(old or case), old or case, counts=is_asked)
+    for finding in _seating(case, place) if place else _seating_of_known(case, facts):
+        is_failed = finding.result == "failed" and not is_asked
+        yield finding._replace(result="not-asked") if is_failed else finding
+
+
+def _states(case: Case, verdict: str) -> Iterator[Finding]:
+    """Say whether the student has left the course in a way that no add changes."""
+    status = None if case.enrollment is None else case.enrollment.status
+    for code in STATES:
+        if code != f"already-{status}":
+            yield Finding(code, "passed")
+        else:
+            result: Result = "failed" if verdict == code else "overridden"
+            yield Finding(code, result, state_refusal(code, case))
+
+
+def _counting(place: Place | None) -> set[str]:
+    """Name for what the rules count that are asked: as `judge_add` takes them together."""
+    if place is not None and place.status == "waitlisted" and not place.at_once:
+        return {"always", "place"}
+    return {"always", "seat"}
+
+
+def _finding(code: str, refusal: Refusal | None, case: Case, *, counts: bool) -> Finding:
+    if refusal is None:
+        return Finding(code, "passed")
+    if code in case.allowed:
+        return Finding(code, "overridden", refusal)
+    return Finding(code, "failed" if counts else "not-asked", refusal)
+
+
+def _seating(case: Case, place: Place) -> Iterator[Finding]:
+    """Say of an add whether there is a seat, and a place in the queue."""
+    is_seated = place.status == "enrolled" or place.at_once
+    missing = None
+    if not is_seated:
+        # In front of a queue a free seat is none either: the sentence says whom it belongs to.
+        missing = Seats(case.course, case.today).refuse(case.student) or "course-full"
+    for code in SEATING:
+        if place.refusal is not None and place.refusal.code == code:
+            yield Finding(code, "failed", place.refusal)
+        elif place.beyond == code:
+            yield Finding(code, "overridden", Refusal(code, full_sentence(case, code)))
+        elif code == missing:
+            yield Finding(code, "not-asked", Refusal(code, full_sentence(case, code)))
+        elif code == "waitlist-full" and (is_seated or place.status is None):
+            yield Finding(code, "not-asked")
+        else:
+            yield Finding(code, "passed")
+
+
+def _seating_of_known(case: Case, facts: Facts) -> Iterator[Finding]:
+    """Say whether there is a seat for who waits already; whoever is enrolled has one."""
+    status = None if case.enrollment is None else case.enrollment.status
+    turn = turn_of(case, facts) if status == "waitlisted" else CLEAR
+    standing = {refusal.code: refusal for refusal in turn.refusals}
+    for code in SEATING:
+        if code in turn.cleared:
+            yield Finding(code, "overridden", Refusal(code, full_sentence(case, code)))
+        elif (
+            code in standing or code == "waitlist-full" or status not in {"waitlisted", "enrolled"}
+        ):
+            yield Finding(code, "not-asked", standing.get(code))
+        else:
+            yield Finding(code, "passed")

@@ -1,0 +1,95 @@
+"""The doctor: what the tables hold against what the events and the rules say.
+
+`find_all` only reads. `fix_enrollments` repairs what is derived from the events, and nothing else.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from studentcli.records import KINDS
+from studentcli.requests import Policy
+from studentcli.services.checks.catalogue import check_records
+from studentcli.services.checks.finding import Finding, attention
+from studentcli.services.checks.fixing import KIND as FIX
+from studentcli.services.checks.fixing import Fixed, fix_enrollments
+from studentcli.services.checks.registrations import check_prerequisites, check_registrations
+from studentcli.services.checks.replay import check_enrollments, replay_events
+from studentcli.services.checks.scope import Scope
+from studentcli.services.checks.seats import check_capacities, check_queues
+from studentcli.services.checks.storage import check_file, check_references, check_rule_texts
+from studentcli.services.views import require_term
+
+__all__ = [
+    "FIX",
+    "Finding",
+    "Fixed",
+    "check_database",
+    "find_all",
+    "fix_enrollments",
+    "replay_events",
+]
+
+
+def check_database(
+    session: Session, policy: Policy | None = None, *, term: str | None = None
+) -> list[Finding]:
+    """Check the whole database; as `find_all`, but all at once.
+
+    Returns:
+        What was found, most basic first; an empty list for a sound database.
+    """
+    return list(find_all(session, policy, term=term))
+
+
+def find_all(
+    session: Session, policy: Policy | None = None, *, term: str | None = None
+) -> Iterator[Finding]:
+    """Check the whole database, in a memory that grows with the catalogue but not with the rest.
+
+    Args:
+        session: any; nothing is written and nothing locked.
+        policy: for today's date; the clock's when left out.
+        term: the code of a term. What the rules say is told of its courses alone, and
+            prerequisites are judged again. When left out: of every term that is not over.
+
+    Returns:
+        What is found, most basic first. The rules are not asked about a database that they
+        cannot read.
+
+    Raises:
+        errors.UnknownTerm: listing the terms.
+    """
+    is_sound = True
+    for finding in _read_safely("file", check_file(session)):
+        is_sound = False
+        yield finding
+    if not is_sound:
+        return
+    for check in (check_references, check_rule_texts):
+        for finding in _read_safely("text", check(session)):
+            is_sound = False
+            yield finding
+    if is_sound:
+        require_term(session, term)
+    yield from _read_safely("events", check_enrollments(session))
+    for kind in KINDS.values():
+        yield from _read_safely("events", check_records(session, kind))
+    if not is_sound:
+        yield attention(
+            "rules", "database", "the rules were not asked: they cannot read what is damaged",
+            "mend the damage, then studentcli db check",
+        )  # fmt: skip
+        return
+    scope = Scope.of(session, policy or Policy(datetime.now(UTC)), term)
+    for judge in (check_capacities, check_queues, check_registrations, check_prerequisites):
+        yield from judge(session, scope)
+
+
+def _read_safely(check: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Make a finding of a stored value of which the driver cannot make a date or a number."""
+    try:
+        yield from findings
+    except (ValueError, ArithmeticError) as error:
+        yield Finding(check, "database", f"a stored value cannot be read: {error}")

@@ -1,0 +1,164 @@
+"""Enrollments against their events: the state is what the events add up to."""
+
+import json
+from collections.abc import Collection, Iterator
+from itertools import groupby
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from studentcli.database import listed_in
+from studentcli.models import EnrollmentEvent, Operation, StudentCourses
+from studentcli.services.checks.finding import (
+    BY_HAND,
+    Finding,
+    merge,
+    name_course,
+    name_enrollment,
+    name_student,
+    stream,
+)
+from studentcli.services.resolve import is_sqlite
+from studentcli.vocabulary import ENROLLMENT_STATUSES
+
+State = tuple[str, Any, Any, Any, Any, Any]
+"""Status, enrolled on, status since, queue place, grade, id of the course to be given up."""
+STATE_NAMES: Final = (
+    "status", "enrolled on", "status since", "queue place", "grade", "instead of",
+)  # fmt: skip
+MEND: Final = "studentcli db check --fix"
+
+
+class Difference(NamedTuple):
+    """An enrollment that is not what its events say; none stands for no enrollment."""
+
+    student_id: int
+    course_id: int
+    actual: State | None
+    told: State | None
+
+
+def replay_events(session: Session) -> dict[tuple[int, int], State]:
+    """Rebuild the states from the events that were not undone, by (student id, course id)."""
+    return dict(_replay(session, None))
+
+
+def find_differences(
+    session: Session, student_ids: Collection[int] | None = None
+) -> Iterator[Difference]:
+    """Compare enrollments with what their events say, by student id, then course id.
+
+    Args:
+        session: any.
+        student_ids: only those of these students; of all when left out.
+    """
+    enrollment = StudentCourses
+    query = select(
+        enrollment.student_id,
+        enrollment.course_id,
+        enrollment.status,
+        enrollment.enrolled_on,
+        enrollment.status_since,
+        enrollment.queue_place,
+        enrollment.grade,
+        enrollment.instead_of_id,
+    ).order_by(enrollment.student_id, enrollment.course_id)
+    query = _of(session, query, enrollment.student_id, student_ids)
+    actual_states = (((row[0], row[1]), row[2:]) for row in stream(session, query))
+    for key, actual, told in merge(actual_states, _replay(session, student_ids)):
+        if actual != told:
+            yield Difference(*key, actual, told)
+
+
+def _of(session: Session, query: Any, column: Any, student_ids: Collection[int] | None) -> Any:
+    if student_ids is None:
+        return query
+    return query.where(listed_in(column, sorted(student_ids), is_sqlite=is_sqlite(session)))
+
+
+def _replay(
+    session: Session, student_ids: Collection[int] | None
+) -> Iterator[tuple[tuple[int, int], State]]:
+    """Rebuild one state after the other, by student id, then course id."""
+    event = EnrollmentEvent
+    query = (
+        select(
+            event.student_id,
+            event.course_id,
+            event.action,
+            event.to_status,
+            event.effective_on,
+            event.queue_place,
+            event.grade,
+            event.detail,
+        )
+        .join(Operation, Operation.id == event.operation_id)
+        .where(
+            event.code.is_(None),
+            event.student_id.is_not(None),
+            event.course_id.is_not(None),
+            Operation.undone_by.is_(None),
+        )
+        .order_by(event.student_id, event.course_id, event.id)
+    )
+    query = _of(session, query, event.student_id, student_ids)
+    for key, steps in groupby(stream(session, query), key=lambda row: (row[0], row[1])):
+        enrolled_on = None
+        state: Any = None
+        for _, _, action, status, on, place, grade, detail in steps:
+            enrolled_on = on if state is None or action == "enroll" else enrolled_on
+            is_swap = action == "enroll" and status == "waitlisted" and detail is not None
+            old = read_detail(detail).get("instead_of") if is_swap else None
+            old = state[-1] if action == "pass-over" else old
+            state = (status, enrolled_on, on, place, grade, old)
+        yield key, state
+
+
+def read_detail(detail: str | None) -> dict[str, Any]:
+    """Read what an event keeps beside its columns; nothing from what is no JSON object."""
+    if detail is None:
+        return {}
+    try:
+        found = json.loads(detail)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def check_enrollments(session: Session) -> Iterator[Finding]:
+    """Compare every enrollment with what its events say."""
+    for difference in find_differences(session):
+        student_id, course_id, _, told = difference
+        subject = name_enrollment(session, student_id, course_id)
+        is_mendable = told is None or (
+            is_possible(told)
+            and name_student(session, student_id) is not None
+            and name_course(session, course_id) is not None
+        )
+        for finding in describe(difference):
+            yield Finding("events", subject, finding, MEND if is_mendable else BY_HAND)
+
+
+def is_possible(state: State) -> bool:
+    """Tell whether the table takes a state: events edited by hand can add up to anything."""
+    status, enrolled_on, since, place, _, instead_of = state
+    return (
+        status in ENROLLMENT_STATUSES
+        and None not in {enrolled_on, since}
+        and (status == "waitlisted") == (place is not None)
+        and (instead_of is None or (status == "waitlisted" and isinstance(instead_of, int)))
+    )
+
+
+def describe(difference: Difference) -> Iterator[str]:
+    """Say in what an enrollment differs from its events."""
+    _, _, actual, told = difference
+    if told is None:
+        yield "is there, but no event says so"
+    elif actual is None:
+        yield "has events, but no enrollment"
+    else:
+        for name, value, wanted in zip(STATE_NAMES, actual, told, strict=True):
+            if value != wanted:
+                yield f"{name} is {value}, its events say {wanted}"

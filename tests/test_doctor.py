@@ -1,0 +1,666 @@
+"""db check as a doctor: what it finds, what it leaves alone, and what --fix repairs."""
+
+import json
+import random
+import shlex
+import sqlite3
+from contextlib import closing
+from datetime import date, timedelta
+from itertools import combinations
+from typing import Any
+
+import pytest
+from sqlalchemy import bindparam, text
+
+from studentcli import errors
+from studentcli.meetings import overlap, parse
+from studentcli.requests import Policy
+from studentcli.services.checks import Finding, find_all, fix_enrollments
+from tests.conftest import Run
+from tests.desk import everything_locked, rows
+from tests.world import TODAY, World
+
+WHY = {"reason": "the dean said so"}
+TERM = "2026FA"
+
+
+def find(world: World, term: str | None = None) -> list[Finding]:
+    return world.database.read(
+        lambda session: list(find_all(session, Policy(world.now), term=term))
+    )
+
+
+def told(world: World, term: str | None = None) -> list[tuple[str, str, str]]:
+    return [(one.check, one.subject, one.finding) for one in find(world, term)]
+
+
+def edit(world: World, statement: str, **values: Any) -> None:
+    """Edit a table by hand."""
+    with world.database.connect(writes=True) as connection:
+        connection.execute(text(statement), values)
+        connection.commit()
+
+
+def grant(world: World, student: str, code: str, rule: str, until: date | None = None) -> None:
+    """Grant an override."""
+    with world.database.connect(writes=True) as connection:
+        connection.execute(
+            text(
+                "INSERT INTO overrides (student_id, course_id, rule, reason, until_on, granted_by,"
+                " granted_at) SELECT s.id, c.id, :rule, 'because', :until, 'dean', :now"
+                " FROM students s, courses c WHERE s.student_number = :student AND c.code = :code"
+            ).bindparams(
+                bindparam("now", type_=_now_type()), bindparam("until", type_=_date_type())
+            ),
+            {"student": student, "code": code, "rule": rule, "until": until, "now": world.now},
+        )
+        connection.commit()
+
+
+def _now_type() -> Any:
+    from studentcli.models import UtcDateTime
+
+    return UtcDateTime()
+
+
+def _date_type() -> Any:
+    from sqlalchemy import Date
+
+    return Date()
+
+
+def hold(world: World, student: str, until: date) -> None:
+    """Place a hold that ends."""
+    with world.database.connect(writes=True) as connection:
+        connection.execute(
+            text(
+                "INSERT INTO holds (student_id, kind, blocks, reason, from_on, until_on, placed_by,"
+                " placed_at) SELECT id, 'library', 'add', 'a book', '2026-01-01', :until, 'desk',"
+                " :now FROM students WHERE student_number = :student"
+            ).bindparams(
+                bindparam("now", type_=_now_type()), bindparam("until", type_=_date_type())
+            ),
+            {"student": student, "until": until, "now": world.now},
+        )
+        connection.commit()
+
+
+# ── over capacity ────────────────────────────────────────────────────────────────────────
+
+
+def test_a_capacity_that_was_lowered_below_the_enrolled_is_told(world: World) -> None:
+    world.student("S1", "S2", "S3")
+    world.course("CS101", capacity=3)
+    for number in ("S1", "S2", "S3"):
+        world.submit("enroll", number, "CS101").require()
+    assert find(world) == []
+    world.course("CS101", capacity=2)
+    (found,) = find(world)
+    assert (found.check, found.subject) == ("over-capacity", "ALL/CS101-1")
+    assert (found.finding, found.severity) == ("3/2 seats taken", "attention")
+    assert found.mend == "studentcli course edit ALL/CS101-1 --capacity 3"
+
+
+def test_seats_beyond_the_capacity_by_an_override_are_not_told(world: World) -> None:
+    world.student("S1", "S2")
+    world.course("CS101", capacity=1)
+    world.submit("enroll", "S1", "CS101").require()
+    world.submit("enroll", "S2", "CS101", overrides=frozenset({"course-full"}), **WHY).require()
+    assert find(world) == []
+    world.course("CS101", capacity=0)
+    assert told(world) == [
+        ("over-capacity", "ALL/CS101-1",
+         "2/0 seats taken, 1 of them by an override of course-full")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("days", "count"), [(None, 0), (0, 0), (-1, 1)])
+def test_a_seat_counts_as_allowed_as_long_as_its_override_does(
+    days: int | None, count: int, world: World
+) -> None:
+    world.student("S1")
+    world.course("CS101", capacity=1)
+    world.submit("enroll", "S1", "CS101").require()
+    world.course("CS101", capacity=0)
+    grant(world, "S1", "CS101", "course-full", None if days is None else TODAY + timedelta(days))
+    assert len(find(world)) == count
+    edit(world, "UPDATE overrides SET revoked_by = 'dean', revoked_at = granted_at")
+    assert len(find(world)) == 1
+
+
+# ── idle seats ───────────────────────────────────────────────────────────────────────────
+
+
+def waiting_behind_a_hold(world: World) -> None:
+    """Let S2 wait in front of a free seat until a hold has ended; S3 waits too, but is inactive."""
+    world.student("S1", "S2", "S3")
+    world.course("CS101", capacity=1, waitlist=5)
+    for number in ("S1", "S3", "S2"):
+        world.submit("enroll", number, "CS101").require()
+    hold(world, "S2", TODAY)
+    world.student("S3", status="inactive")
+    world.submit("drop", "S1", "CS101").require()
+    assert world.statuses()["S2", "ALL/CS101-1"] == "waitlisted"
+
+
+def test_a_seat_behind_which_an_eligible_student_waits_is_told_with_the_command(
+    world: World,
+) -> None:
+    waiting_behind_a_hold(world)
+    assert find(world) == []
+    world.now += timedelta(days=1)
+    (found,) = find(world)
+    assert (found.check, found.subject) == ("idle-seat", "ALL/CS101-1")
+    assert found.finding == "0/1 seats taken, and S2 could have one (2 in the queue)"
+    assert found.severity == "attention"
+    assert found.mend == "studentcli waitlist run ALL/CS101-1"
+
+
+@pytest.mark.parametrize(
+    "fields", [{"status": "closed"}, {"enroll_until": "2026-10-05"}, {"restricted": "honors"}]
+)
+def test_no_seat_is_idle_where_the_rules_let_nobody_in(
+    fields: dict[str, str], world: World
+) -> None:
+    waiting_behind_a_hold(world)
+    world.course("CS101", **fields)
+    world.now += timedelta(days=1)
+    assert find(world) == []
+
+
+def test_a_seat_is_idle_when_it_is_reserved_no_longer(world: World) -> None:
+    world.student("S1")
+    world.course("CS101", capacity=1, waitlist=5, reserved=f"honors=1 until {TODAY}")
+    world.submit("enroll", "S1", "CS101").require()
+    assert find(world) == []
+    world.now += timedelta(days=1)
+    assert [one.check for one in find(world)] == ["idle-seat"]
+
+
+def test_a_seat_is_idle_for_whom_an_override_of_the_full_course_was_granted(world: World) -> None:
+    world.student("S1", "S2", "S3")
+    world.course("CS101", capacity=1, waitlist=5)
+    for number in ("S1", "S2", "S3"):
+        world.submit("enroll", number, "CS101").require()
+    assert find(world) == []
+    grant(world, "S3", "CS101", "course-full")
+    assert told(world) == [
+        ("idle-seat", "ALL/CS101-1", "1/1 seats taken, and S3 could have one (2 in the queue)")
+    ]
+
+
+# ── sections, times, credit hours ────────────────────────────────────────────────────────
+
+
+def test_schedules_that_overlap_since_a_meeting_was_moved_are_told_once(world: World) -> None:
+    world.student("S1", "S2")
+    world.course("CS101", meetings="MWF 10:00-10:50")
+    world.course("MATH1", meetings="MWF 11:00-11:50")
+    world.submit("enroll", "S1", "CS101", "MATH1").require()
+    world.submit("enroll", "S2", "MATH1").require()
+    assert find(world) == []
+    world.course("CS101", meetings="MWF 10:30-11:20")
+    (found,) = find(world)
+    assert (found.check, found.subject) == ("time-conflict", "S1 in ALL/MATH1-1")
+    assert found.finding == ("ALL/MATH1-1 MWF 11:00-11:50 overlaps ALL/CS101-1 (MWF 10:30-11:20)")
+    assert found.mend == (
+        "studentcli drop S1 ALL/MATH1-1; or"
+        " studentcli override grant S1 ALL/MATH1-1 --rule time-conflict --reason TEXT"
+    )
+
+
+@pytest.mark.parametrize("first", ["CS101", "MATH1"])
+def test_an_overlap_with_an_override_is_not_told_whichever_course_came_first(
+    first: str, world: World
+) -> None:
+    world.student("S1")
+    world.course("CS101", "MATH1", meetings="MWF 10:00-10:50")
+    second = "MATH1" if first == "CS101" else "CS101"
+    world.submit("enroll", "S1", first).require()
+    world.submit("enroll", "S1", second, overrides=frozenset({"time-conflict"}), **WHY).require()
+    assert find(world) == []
+    edit(world, "UPDATE enrollment_events SET detail = NULL")
+    assert [one.check for one in find(world)] == ["time-conflict"]
+    grant(world, "S1", first, "time-conflict")
+    assert find(world) == []
+
+
+def test_a_load_over_the_limit_is_told_once_with_its_sum(world: World) -> None:
+    world.term(TERM, max_credits=9)
+    world.student("S1", "S2")
+    world.course("CS101", "MATH1", "ART1", term=TERM, credits=3)
+    world.submit("enroll", "S1", "CS101", "MATH1", "ART1", term=TERM).require()
+    world.submit("enroll", "S2", "CS101", term=TERM).require()
+    assert find(world) == []
+    world.term(TERM, max_credits=5)
+    (found,) = find(world)
+    assert found.check == "credit-load"
+    assert "would make 9 of at most 5 (2026FA)" in found.finding
+    world.student("S1", max_credits=9)
+    assert find(world) == []
+
+
+def test_a_load_over_the_limit_by_an_override_is_not_told(world: World) -> None:
+    world.student("S1", max_credits=3)
+    world.course("CS101", "MATH1", credits=3)
+    world.submit("enroll", "S1", "MATH1").require()
+    world.submit("enroll", "S1", "CS101", overrides=frozenset({"credit-load"}), **WHY).require()
+    assert find(world) == []
+
+
+def test_two_sections_of_a_code_are_told_unless_overridden(world: World) -> None:
+    world.student("S1")
+    world.course("CS101", section="1")
+    world.course("CS101", section="2")
+    world.submit("enroll", "S1", "CS101-1").require()
+    world.submit(
+        "enroll", "S1", "CS101-2", overrides=frozenset({"duplicate-section"}), **WHY
+    ).require()
+    assert find(world) == []
+    edit(world, "UPDATE enrollment_events SET detail = NULL")
+    assert told(world) == [
+        ("duplicate-section", "S1 in ALL/CS101-2", "S1 is enrolled in ALL/CS101-1 already")
+    ]
+
+
+def test_terms_that_are_over_are_looked_at_only_when_named(world: World) -> None:
+    world.term(TERM, starts_on="2026-01-01", ends_on=TODAY, max_credits=9)
+    world.student("S1")
+    world.course("CS101", "MATH1", term=TERM, credits=3, capacity=5)
+    world.submit("enroll", "S1", "CS101", "MATH1", term=TERM).require()
+    world.term(TERM, max_credits=3)
+    world.course("CS101", term=TERM, capacity=0)
+    both = ["over-capacity", "credit-load"]
+    assert [one.check for one in find(world)] == both
+    world.now += timedelta(days=1)
+    assert find(world) == []
+    assert [one.check for one in find(world, TERM)] == both
+    assert find(world, "ALL") == []
+
+
+def test_the_quick_look_at_schedules_misses_no_overlap(sqlite_world: World) -> None:
+    world, chance = sqlite_world, random.Random(8)
+    world.term(TERM, starts_on="2026-09-01", ends_on="2026-12-18")
+    meetings = {}
+    for number in range(24):
+        start = chance.randrange(8 * 60, 11 * 60)
+        end = start + chance.randrange(1, 40)
+        days = chance.choice(["M", "MW", "TR", "F", "S"])
+        week = f"{days} {start // 60:02}:{start % 60:02}-{end // 60:02}:{end % 60:02}"
+        dates = chance.choice(["", " 2026-09-01..2026-10-01", " 2026-10-02..2026-12-18"])
+        meetings[f"C{number}"] = week + dates
+        world.course(f"C{number}", term=TERM, meetings=week + dates)
+    taken = {f"S{n}": sorted(chance.sample(sorted(meetings), 4)) for n in range(30)}
+    world.student(*taken)
+    every = frozenset({"time-conflict"})
+    for number, codes in taken.items():
+        world.submit("enroll", number, *codes, term=TERM, overrides=every, **WHY).require()
+    assert find(world) == []
+    edit(world, "UPDATE enrollment_events SET detail = NULL")
+    dates_of_term = (date(2026, 9, 1), date(2026, 12, 18))
+    expected = {
+        number
+        for number, codes in taken.items()
+        for one, other in combinations(codes, 2)
+        if overlap(
+            parse(meetings[one]), parse(meetings[other]),
+            my_term=dates_of_term, their_term=dates_of_term, same_term=True,
+        )
+    }  # fmt: skip
+    assert {one.subject.partition(" ")[0] for one in find(world)} == expected
+    assert 0 < len(expected) < len(taken)
+
+
+# ── prerequisites ────────────────────────────────────────────────────────────────────────
+
+
+def test_prerequisites_are_judged_again_after_grades_when_a_term_is_named(world: World) -> None:
+    world.term(TERM)
+    world.student("S1", "S2", "S3")
+    world.course("CS101")
+    world.course("CS201", term=TERM, requires="CS101:C:in-progress")
+    for number in ("S1", "S2", "S3"):
+        world.submit("enroll", number, "ALL/CS101").require()
+        world.submit("enroll", number, f"{TERM}/CS201").require()
+    for number, grade in (("S1", "F"), ("S2", "B")):
+        world.submit("complete", number, "ALL/CS101", grade=grade).require()
+    assert find(world) == find(world, "ALL") == []
+    (found,) = find(world, TERM)
+    assert (found.check, found.subject) == ("prerequisite-missing", "S1 in 2026FA/CS201-1")
+    assert found.finding == (
+        "2026FA/CS201-1 requires CS101 with C or better (or in progress); S1 has ALL/CS101-1 with F"
+    )
+    assert found.severity == "attention"
+    grant(world, "S1", "CS201", "prerequisite-missing")
+    assert find(world, TERM) == []
+
+
+def test_whom_an_override_let_in_without_the_prerequisite_is_not_told(world: World) -> None:
+    world.student("S1")
+    world.course("CS101")
+    world.course("CS201", requires="CS101")
+    allowed = frozenset({"prerequisite-missing"})
+    world.submit("enroll", "S1", "CS201", overrides=allowed, **WHY).require()
+    assert find(world, "ALL") == []
+
+
+def test_a_term_that_is_not_there_is_said_to_be_unknown(world: World, command: Run) -> None:
+    done = command("db", "check", "--term", "2031FA", database=world)
+    assert done.returncode == errors.ExitStatus.NOT_FOUND
+    assert "[unknown-term]" in done.stderr
+
+
+# ── texts that nobody can read ───────────────────────────────────────────────────────────
+
+TEXTS = {
+    "UPDATE courses SET requires = 'CS101 &' WHERE code = 'CS201'":
+        ("course ALL/CS201-1", "requires cannot be read: "),
+    "UPDATE courses SET corequisites = 'LAB:C' WHERE code = 'CS201'":
+        ("course ALL/CS201-1", "corequisites cannot be read: "),
+    "UPDATE courses SET meetings = 'sometimes' WHERE code = 'CS201'":
+        ("course ALL/CS201-1", "meetings cannot be read: "),
+    "UPDATE courses SET restricted = '|' WHERE code = 'CS201'":
+        ("course ALL/CS201-1", "restricted cannot be read: "),
+    "UPDATE courses SET reserved = 'honors' WHERE code = 'CS201'":
+        ("course ALL/CS201-1", "reserved cannot be read: "),
+    "UPDATE terms SET grades = 'A B C' WHERE code = 'ALL'":
+        ("term ALL", "grades cannot be read: "),
+    "UPDATE terms SET time_zone = 'Mars/Base' WHERE code = 'ALL'":
+        ("term ALL", "time_zone cannot be read: "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", TEXTS)
+def test_the_text_of_a_rule_that_cannot_be_read_is_damage_and_never_a_traceback(
+    statement: str, world: World, command: Run
+) -> None:
+    world.student("S1")
+    world.course("CS101", "CS201", capacity=5)
+    world.submit("enroll", "S1", "CS101").require()
+    edit(world, statement)
+    subject, finding = TEXTS[statement]
+    (found,) = [one for one in find(world) if one.check == "text"]
+    assert found.subject == subject
+    assert found.finding.startswith(finding)
+    assert found.severity == "damage"
+    done = command("enroll", "S1", "CS201", database=world)
+    assert done.returncode == errors.ExitStatus.DATABASE
+    assert "[database-damaged]" in done.stderr
+    assert "hint: studentcli db check says how to mend it" in done.stderr
+    assert command("db", "check", database=world).returncode == errors.ExitStatus.DATABASE
+    edit(world, found.mend.partition(";")[0])
+    assert [one for one in find(world) if one.check == "text"] == []
+    assert command("enroll", "S1", "CS201", database=world).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "line", ["enroll S1 CS201", "courses S1 --week", "drop S1 CS201", "course edit CS201 --title X"]
+)
+def test_every_command_that_reads_a_damaged_text_says_so(
+    line: str, world: World, command: Run
+) -> None:
+    world.student("S1")
+    world.course("CS201", meetings="M 10:00-11:00", capacity=5)
+    world.submit("enroll", "S1", "CS201").require()
+    edit(world, "UPDATE courses SET meetings = 'sometimes'")
+    done = command(*shlex.split(line), database=world)
+    assert done.returncode == errors.ExitStatus.DATABASE
+    assert "meetings of" in done.stderr
+    assert "[database-damaged]" in done.stderr
+
+
+def test_the_rules_are_not_asked_about_a_database_that_they_cannot_read(world: World) -> None:
+    world.student("S1")
+    world.course("CS101", capacity=1)
+    world.submit("enroll", "S1", "CS101").require()
+    world.course("CS101", capacity=0)
+    edit(world, "UPDATE courses SET meetings = 'sometimes'")
+    checks = {one.check: one.severity for one in find(world)}
+    assert checks == {"text": "damage", "events": "damage", "rules": "attention"}
+
+
+def test_a_swap_that_gives_up_a_course_which_is_not_there_is_damage(
+    world: World, command: Run
+) -> None:
+    world.student("S1", "S2")
+    world.course("CS101", capacity=1, waitlist=5)
+    for number in ("S1", "S2"):
+        world.submit("enroll", number, "CS101").require()
+    edit(world, "UPDATE student_courses SET instead_of_id = 999 WHERE status = 'waitlisted'")
+    assert told(world)[0] == (
+        "reference", "courses 999",
+        "is named in student_courses.instead_of_id but does not exist",
+    )  # fmt: skip
+    done = command("drop", "S1", "CS101", database=world)
+    assert done.returncode == errors.ExitStatus.DATABASE
+    assert "gives up course id 999, which does not exist [database-damaged]" in done.stderr
+    assert command("db", "check", "--fix", database=world).returncode == 0
+    assert command("drop", "S1", "CS101", database=world).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE student_courses SET enrolled_on = 'yesterday'",
+        "UPDATE catalog_events SET changes = '{'",
+        "UPDATE courses SET credit_hours = 'many'",
+    ],
+)
+def test_a_value_that_no_driver_can_read_is_damage(
+    statement: str, sqlite_world: World, command: Run
+) -> None:
+    sqlite_world.student("S1")
+    sqlite_world.course("CS101")
+    sqlite_world.submit("enroll", "S1", "CS101").require()
+    with closing(sqlite3.connect(sqlite_world.url, isolation_level=None)) as driver:
+        driver.execute("PRAGMA ignore_check_constraints = ON")
+        driver.execute(statement)
+    done = command("db", "check", "--format", "tsv", database=sqlite_world)
+    assert done.returncode == errors.ExitStatus.DATABASE
+    assert "a stored value cannot be read" in done.stdout or "CHECK constraint" in done.stdout
+
+
+# ── --fix ────────────────────────────────────────────────────────────────────────────────
+
+
+def busy_world(world: World) -> World:
+    """Do some of everything that leaves an enrollment."""
+    world.student("S1", "S2", "S3", "S4")
+    world.course("CS101", capacity=1, waitlist=5)
+    world.course("MATH1")
+    for number in ("S1", "S2", "S3", "S4"):
+        world.submit("enroll", number, "CS101").require()
+    world.submit("enroll", "S1", "MATH1").require()
+    world.submit("complete", "S1", "MATH1", grade="A").require()
+    world.submit("enroll", "S2", "MATH1").require()
+    world.submit("withdraw", "S2", "MATH1").require()
+    return world
+
+
+EDITS = {
+    "UPDATE student_courses SET grade = 'F' WHERE grade = 'A'":
+        "S1 in ALL/MATH1-1: rewritten (grade is F, its events say A)",
+    "UPDATE student_courses SET status = 'enrolled' WHERE status = 'withdrawn'":
+        "S2 in ALL/MATH1-1: rewritten (status is enrolled, its events say withdrawn)",
+    "DELETE FROM student_courses WHERE grade = 'A'":
+        "S1 in ALL/MATH1-1: added (has events, but no enrollment)",
+    "INSERT INTO student_courses SELECT s.id, c.id, 'enrolled', '2026-10-05', '2026-10-05', NULL,"
+    " NULL, NULL FROM students s, courses c WHERE student_number = 'S4' AND code = 'MATH1'":
+        "S4 in ALL/MATH1-1: removed (is there, but no event says so)",
+    "UPDATE student_courses SET queue_place = 9 - queue_place WHERE queue_place <> 2":
+        "S2 in ALL/CS101-1: rewritten (queue place is 8, its events say 1)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", EDITS)
+def test_fix_makes_enrollments_what_their_events_say(
+    statement: str, world: World, command: Run
+) -> None:
+    busy_world(world)
+    before, events = rows(world, "student_courses"), world.count("enrollment_events")
+    edit(world, statement)
+    assert rows(world, "student_courses") != before
+    done = command("db", "check", "--fix", "--actor", "registrar", database=world)
+    assert done.returncode == 0, done.stderr
+    assert EDITS[statement] in done.stderr
+    assert "is sound" in done.stderr
+    assert rows(world, "student_courses") == before
+    assert world.count("enrollment_events") == events
+    history = command("history", "--operations", "--format", "jsonl", database=world)
+    if history.returncode == errors.ExitStatus.USAGE:
+        history = command("history", "--format", "jsonl", database=world)
+    assert "db-check-fix" in history.stdout
+
+
+def test_fix_mends_places_that_changed_hands(world: World, command: Run) -> None:
+    busy_world(world)
+    before = rows(world, "student_courses")
+    for place, other in ((1, 11), (2, 1), (11, 2)):
+        edit(world, f"UPDATE student_courses SET queue_place = {other} WHERE queue_place = {place}")
+    assert command("db", "check", "--fix", database=world).returncode == 0
+    assert rows(world, "student_courses") == before
+
+
+def test_the_forecast_of_fix_says_the_same_and_changes_nothing(world: World, command: Run) -> None:
+    busy_world(world)
+    edit(world, "UPDATE student_courses SET grade = 'F' WHERE grade = 'A'")
+    before = rows(world)
+    done = command("db", "check", "--fix", "-n", database=world)
+    assert done.returncode == errors.ExitStatus.DATABASE
+    assert "S1 in ALL/MATH1-1: would be rewritten (grade is F, its events say A)" in done.stderr
+    assert "forecast, nothing was changed: enrollments as their events say: 1 would be" in (
+        done.stderr
+    )
+    assert rows(world) == before
+
+
+def test_fix_records_no_operation_when_there_is_nothing_to_do(world: World, command: Run) -> None:
+    busy_world(world)
+    before = rows(world)
+    done = command("db", "check", "--fix", database=world)
+    assert done.returncode == 0
+    assert "nothing to do" in done.stderr
+    assert rows(world) == before
+
+
+def test_without_fix_nothing_is_written_and_no_lock_is_waited_for(
+    world: World, command: Run
+) -> None:
+    busy_world(world)
+    edit(world, "UPDATE student_courses SET grade = 'F' WHERE grade = 'A'")
+    before = rows(world)
+    with everything_locked(world):
+        done = command("db", "check", "--wait", "0.1", database=world)
+    assert done.returncode == errors.ExitStatus.DATABASE
+    assert rows(world) == before
+
+
+def test_fix_waits_for_the_locks_of_what_it_repairs(world: World, command: Run) -> None:
+    busy_world(world)
+    edit(world, "UPDATE student_courses SET grade = 'F' WHERE grade = 'A'")
+    before = rows(world)
+    with everything_locked(world):
+        done = command("db", "check", "--fix", "--wait", "0.1", database=world)
+    assert done.returncode == errors.ExitStatus.BUSY
+    assert rows(world) == before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        # S3 is told the place that S2 keeps; then nothing that any enrollment can be.
+        "UPDATE enrollment_events SET queue_place = 1 WHERE queue_place = 2",
+        "UPDATE enrollment_events SET to_status = 'enrolled' WHERE queue_place = 2",
+        "UPDATE enrollment_events SET effective_on = NULL WHERE queue_place = 2",
+    ],
+)
+def test_fix_leaves_alone_what_no_enrollment_can_be(
+    statement: str, world: World, command: Run
+) -> None:
+    busy_world(world)
+    edit(world, statement)
+    edit(world, "UPDATE student_courses SET grade = 'F' WHERE grade = 'A'")
+    done = command("db", "check", "--fix", database=world)
+    assert done.returncode == errors.ExitStatus.DATABASE
+    assert "S1 in ALL/MATH1-1: rewritten" in done.stderr
+    assert "left as they are: 1; no enrollment can be what their events say" in done.stderr
+    assert world.enrollments()["S1", "ALL/MATH1-1"][4] == "A"
+    assert world.enrollments()["S3", "ALL/CS101-1"][3] == 2
+
+
+def test_fix_leaves_alone_the_enrollments_of_a_student_who_is_gone(
+    sqlite_world: World, command: Run
+) -> None:
+    busy_world(sqlite_world)
+    with closing(sqlite3.connect(sqlite_world.url, isolation_level=None)) as driver:
+        driver.execute("DELETE FROM student_courses WHERE student_id = 1")
+        driver.execute("DELETE FROM students WHERE id = 1")
+    done = command("db", "check", "--fix", database=sqlite_world)
+    assert done.returncode == errors.ExitStatus.DATABASE
+    assert "student id 1 in ALL/CS101-1" in done.stdout
+    assert "left as they are: 2" in done.stderr
+
+
+def test_fix_gives_what_replaying_gives_after_any_edits(world: World) -> None:
+    busy_world(world)
+    before = rows(world, "student_courses")
+    edit(world, "DELETE FROM student_courses")
+    fixed = world.database.write(lambda session: fix_enrollments(session, world.act()))
+    assert fixed.totals == {"added": len(before["student_courses"])}
+    assert rows(world, "student_courses") == before
+
+
+# ── the command ──────────────────────────────────────────────────────────────────────────
+
+
+def test_attention_exits_4_and_damage_7_and_damage_wins(world: World, command: Run) -> None:
+    world.student("S1")
+    world.course("CS101", capacity=1)
+    world.submit("enroll", "S1", "CS101").require()
+    world.course("CS101", capacity=0)
+    done = command("db", "check", "--format", "tsv", database=world)
+    assert done.returncode == errors.ExitStatus.REFUSED
+    assert done.stdout.splitlines() == [
+        "check\tsubject\tfinding\tseverity\tmend",
+        (
+            "over-capacity\tALL/CS101-1\t1/0 seats taken\tattention\t"
+            "studentcli course edit ALL/CS101-1 --capacity 1"
+        ),
+    ]
+    assert "1 finding to attend to in" in done.stderr
+    edit(world, "UPDATE student_courses SET grade = 'A'")
+    done = command("db", "check", "--format", "jsonl", database=world)
+    assert done.returncode == errors.ExitStatus.DATABASE
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["severity"] for one in found] == ["damage", "attention"]
+    assert found[0]["mend"] == "studentcli db check --fix"
+    assert "1 finding, 1 to attend to in" in done.stderr
+
+
+def test_every_command_that_mends_makes_its_finding_go_away(world: World, command: Run) -> None:
+    world.term(TERM)
+    world.student("S1", "S2", given_name="Ada")
+    world.course("CS101", "MATH1", term=TERM, meetings="M 10:00-11:00", capacity=5, credits=3)
+    world.submit("enroll", "S2", "CS101", term=TERM).require()
+    world.submit("enroll", "S1", "CS101", "MATH1", term=TERM,
+                 overrides=frozenset({"time-conflict"}), **WHY).require()  # fmt: skip
+    edit(world, "UPDATE enrollment_events SET detail = NULL")
+    world.course("CS101", term=TERM, capacity=1)
+    edit(world, "UPDATE students SET given_name = 'Eve', email = 'e@x.org' WHERE id = 1")
+    edit(world, "UPDATE terms SET drop_until = '2026-12-01' WHERE code = '2026FA'")
+    edit(world, "UPDATE courses SET title = 'X Y' WHERE code = 'CS101'")
+    edit(world, "UPDATE student_courses SET grade = 'A' WHERE student_id = 2")
+    mends = [one.mend.partition(";")[0] for one in find(world)]
+    assert len(mends) == len(set(mends)) == 7
+    for mend in mends:
+        name, *words = shlex.split(mend)
+        assert name == "studentcli"
+        done = command(*words, database=world)
+        assert done.returncode in {0, errors.ExitStatus.REFUSED, errors.ExitStatus.DATABASE}
+    assert told(world) == []
+
+
+def test_a_sound_database_says_nothing_with_quiet(world: World, command: Run) -> None:
+    busy_world(world)
+    done = command("db", "check", "-q", database=world)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
