@@ -12,7 +12,15 @@ from sqlalchemy import text
 from tests.world import World
 
 STATE = ("students", "terms", "courses", "student_courses")
-EVERYTHING = (*STATE, "operations", "enrollment_events", "catalog_events", "alembic_version")
+EVERYTHING = (
+    *STATE,
+    "holds",
+    "overrides",
+    "operations",
+    "enrollment_events",
+    "catalog_events",
+    "alembic_version",
+)
 
 
 def fill_catalogue(world: World) -> World:
