@@ -21,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
 
     @command(app, panel=PANEL)
     def explain(cli: Cli, student: StudentArgument, courses: CoursesArgument) -> None:
-        """Say of every rule whether it lets a student in, and why; change nothing.
+        """Say what every rule says about an enrollment; change nothing.
 
         Example: studentcli explain S1042 CS101 MATH200
         """

@@ -1,6 +1,7 @@
 """waitlist: who waits and why, the story of one place, what more seats would do, offering seats."""
 
 import re
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -153,13 +154,11 @@ def _simulate(cli: Cli, word: str, capacity: str) -> None:
 
 def _run(cli: Cli, words: list[str] | None, reason: str | None) -> None:
     from studentcli import render, values
-    from studentcli.cli.context import state
     from studentcli.services.waitlists import run_waitlists
 
     named = None if words is None else [values.identifier(word) for word in words]
     act = cli.act("waitlist-run", reason=reason)
-    offered = run_waitlists(cli.database, named, act, term=cli.term, dry_run=cli.dry_run)
-    state.recorded = not cli.dry_run
+    offered = cli.follow(partial(run_waitlists, words=named, act=act, term=cli.term), act)
     if not cli.quiet:
         rows = [
             {

@@ -18,11 +18,15 @@ TOLD: Final = (
 
 
 class Line(NamedTuple):
-    """One line, as far as it may be broken: how deep it stands, its text, and how it looks."""
+    """One line: how deep it stands, its text, how it looks, and whether it may be broken.
+
+    A command is not broken, so that it can be copied: a terminal goes on in its next row by itself.
+    """
 
     indent: int
     text: str
     style: str = ""
+    is_whole: bool = False
 
 
 def explanations(explained: Sequence[tuple[Outcome, Sequence[Row]]]) -> None:
@@ -66,7 +70,11 @@ def _told(row: Row, mark: str, outcome: Outcome) -> list[Line]:
         said = " (counts for a seat)" if outcome.status == "waitlisted" else " (not asked now)"
     style = {"failed": "red", "overridden": "green"}.get(row["result"], "yellow")
     lines = [Line(2, f"{mark} {row['rule']}{said}: {row['message']}", style)]
-    lines += [Line(6, f"{name}: {row[name]}") for name in ("hint", "override") if row[name]]
+    if row["result"] == "overridden":
+        return lines
+    lines += [
+        Line(6, f"{name}: {row[name]}", is_whole=True) for name in ("hint", "override") if row[name]
+    ]
     return lines
 
 
@@ -75,6 +83,6 @@ def write_lines(lines: Sequence[Line], out: IO[str]) -> None:
     if is_terminal(out):
         from studentcli.render.tables import draw_lines
 
-        draw_lines([(line.indent, line.text, line.style) for line in lines], out)
+        draw_lines(lines, out)
         return
     out.writelines(f"{' ' * line.indent}{safe_text(line.text)}\n" for line in lines)

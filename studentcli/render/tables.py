@@ -6,7 +6,6 @@ from typing import IO, Any, Final
 
 from rich import box
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -111,12 +110,19 @@ def _seats(seats: Seats) -> Text:
     return shown
 
 
-def draw_lines(lines: Sequence[tuple[int, str, str]], out: IO[str]) -> None:
-    """Draw lines (indent, text, style), broken at words; what follows a break stays indented."""
+def draw_lines(lines: Sequence[tuple[int, str, str, bool]], out: IO[str]) -> None:
+    """Draw lines (indent, text, style, is it whole), broken at words unless they are whole.
+
+    What follows a break stands two columns deeper.
+    """
     console = Console(file=out, highlight=False, markup=False, emoji=False)
-    for indent, text, style in lines:
-        shown = Text(safe_text(text), style=style, overflow="fold")
-        console.print(Padding(shown, (0, 0, 0, indent), expand=False))
+    for indent, text, style, is_whole in lines:
+        shown = Text(safe_text(text), style=style)
+        width = max(BROKEN_TO, console.width - indent - 2)
+        parts = [shown] if is_whole else shown.wrap(console, width, overflow="fold")
+        for at, part in enumerate(parts):
+            part.rstrip()
+            console.print(Text(" " * (indent + 2 * bool(at))) + part, soft_wrap=True)
 
 
 # ── the week ─────────────────────────────────────────────────────────────────────────────

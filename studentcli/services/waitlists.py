@@ -1,18 +1,18 @@
 """Waitlists as people ask about them: who waits, what blocks them, and what more seats would do."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from studentcli import audit, errors
-from studentcli.database import Database, listed_in
+from studentcli import errors
+from studentcli.database import listed_in
 from studentcli.facts import CourseFact, Event
 from studentcli.models import Course, Student, StudentCourses, Term
 from studentcli.records import COURSE
-from studentcli.requests import Decision, Policy, Promotion, Request
+from studentcli.requests import Consequences, Policy, Promotion
 from studentcli.rules.book import CLEAR, Verdict
 from studentcli.rules.queue import judge_queue
 from studentcli.services.operations import Act, Recorder
@@ -178,22 +178,21 @@ def _passed(code: str | None, verdict: Verdict) -> Row:
 # ── running ──────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True)
-class Offered:
-    """What came of offering free seats: who moved up, and who was passed over by which rule."""
+@dataclass
+class Offered(Consequences):
+    """What came of offering free seats: who moved up, and who was passed over by which rule.
 
-    courses: int
-    promotions: list[Promotion]
-    passed_over: list[Row]
+    Args:
+        courses: how many waitlists were run.
+        passed_over: per student `student`, `course`, `result` (passed-over), `rule`, `message`.
+    """
+
+    courses: int = 0
+    passed_over: list[Row] = field(default_factory=list)
 
 
 def run_waitlists(
-    database: Database,
-    words: Sequence[str] | None,
-    act: Act,
-    *,
-    term: str | None = None,
-    dry_run: bool = False,
+    session: Session, words: Sequence[str] | None, act: Act, *, term: str | None = None
 ) -> Offered:
     """Offer the free seats of courses to their queues, as one operation.
 
@@ -201,28 +200,14 @@ def run_waitlists(
     that ended, seats that are reserved no longer.
 
     Args:
-        database: where.
+        session: from `Database.write`.
         words: the courses; none = all that have a queue, of the term if one is named.
         act: who asks, through which door.
         term: the term that words mean when they name none.
-        dry_run: forecast it.
 
     Raises:
         errors.UnknownCourse, errors.AmbiguousCourse, errors.UnknownTerm: as `find_course`.
-        errors.Busy, errors.DatabaseUnavailable: as `Database.write`.
     """
-    if dry_run:
-        return database.write(lambda session: _offer(session, words, act, term)[1], dry_run=True)
-    with audit.following(act.channel, act.actor, act.request_key) as trail:
-        operation_id, offered = database.write(lambda session: _offer(session, words, act, term))
-        trail.operation_id = operation_id
-        trail.decided(Decision(Request(0, []), [], offered.promotions))
-    return offered
-
-
-def _offer(
-    session: Session, words: Sequence[str] | None, act: Act, term: str | None
-) -> tuple[int | None, Offered]:
     require_term(session, term)
     if words is None:
         course_ids = _queued_courses(session, term)
@@ -234,8 +219,12 @@ def _offer(
     recorder = Recorder(session, act)
     promotions = run.finish(None if recorder.is_forecast else recorder.operation_id())
     totals = {"promoted": len(promotions), "passed over": len(run.passed_over)}
-    operation_id = recorder.finish({name: count for name, count in totals.items() if count})
-    return operation_id, Offered(len(course_ids), promotions, _passed_rows(run))
+    return Offered(
+        operation_id=recorder.finish({name: count for name, count in totals.items() if count}),
+        promotions=promotions,
+        courses=len(course_ids),
+        passed_over=_passed_rows(run),
+    )
 
 
 def _queued_courses(session: Session, term: str | None) -> set[int]:
