@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Final
 
 from sqlalchemy.orm import Session
 
@@ -30,6 +31,8 @@ __all__ = [
     "fix_enrollments",
     "replay_events",
 ]
+
+UNREADABLE: Final = "value"
 
 
 def check_database(
@@ -61,22 +64,25 @@ def find_all(
     Raises:
         errors.UnknownTerm: listing the terms.
     """
-    is_sound = True
-    for finding in _read_safely("file", check_file(session)):
-        is_sound = False
+    is_readable = True
+    for finding in check_file(session):
+        is_readable = False
         yield finding
-    if not is_sound:
+    if not is_readable:
         return
     for check in (check_references, check_rule_texts):
-        for finding in _read_safely("text", check(session)):
-            is_sound = False
+        for finding in _read_safely("tables", check(session)):
+            is_readable = False
             yield finding
-    if is_sound:
+    if is_readable:
         require_term(session, term)
-    yield from _read_safely("events", check_enrollments(session))
-    for kind in KINDS.values():
-        yield from _read_safely("events", check_records(session, kind))
-    if not is_sound:
+    told = {"enrollments": check_enrollments(session)}
+    told.update((kind.plural, check_records(session, kind)) for kind in KINDS.values())
+    for subject, findings in told.items():
+        for finding in _read_safely(subject, findings):
+            is_readable &= finding.check != UNREADABLE
+            yield finding
+    if not is_readable:
         yield attention(
             "rules", "database", "the rules were not asked: they cannot read what is damaged",
             "mend the damage, then studentcli db check",
@@ -87,9 +93,11 @@ def find_all(
         yield from judge(session, scope)
 
 
-def _read_safely(check: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+def _read_safely(subject: str, findings: Iterator[Finding]) -> Iterator[Finding]:
     """Make a finding of a stored value of which the driver cannot make a date or a number."""
     try:
         yield from findings
     except (ValueError, ArithmeticError) as error:
-        yield Finding(check, "database", f"a stored value cannot be read: {error}")
+        said = f": {error}" if isinstance(error, ValueError) else ""
+        finding = f"a date, number or JSON in them or their events cannot be read{said}"
+        yield Finding(UNREADABLE, subject, finding)
