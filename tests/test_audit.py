@@ -102,6 +102,60 @@ def test_a_file_leaves_the_lines_of_its_rows_once_it_is_applied(
     assert {line["channel"] for line in applied} == {"csv"}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "before"),
+    [
+        (
+            ("hold", "lift", "1"),
+            [("hold", "place", "S2", "--reason", "fees"), ("drop", "S1", "CS101")],
+        ),
+        (("override", "grant", "S2", "CS101", "--rule", "course-full", "--reason", "x"), []),
+        (("course", "edit", "CS101", "--capacity", "2"), []),
+        (("import", "courses.csv"), []),
+    ],
+)
+def test_whoever_moves_up_by_an_operation_that_is_no_request_is_a_line(
+    logged: Callable[..., list[dict[str, Any]]],
+    school: World,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    before: list[tuple[str, ...]],
+) -> None:
+    (tmp_path / "courses.csv").write_text("course,capacity\nCS101,2\n")
+    school.course("CS101", waitlist=5)
+    for line in (("enroll", "S1", "CS101"), ("enroll", "S2", "CS101"), *before):
+        logged(*line)
+    assert logged(*arguments, "-n") == []
+    (promoted,) = logged(*arguments)
+    with school.database.connect(writes=False) as connection:
+        newest = connection.execute(text("SELECT max(id) FROM operations")).scalar_one()
+        student = connection.execute(text("SELECT max(id) FROM students")).scalar_one()
+    assert promoted["event"] == "enrollment_promoted"
+    assert (promoted["student_id"], promoted["course"]) == (student, "ALL/CS101-1")
+    assert (promoted["operation_id"], promoted["actor"]) == (newest, "desk 3")
+    assert logged(*arguments) == []
+
+
+def test_everybody_whom_a_cancelled_course_drops_is_a_line(
+    logged: Callable[..., list[dict[str, Any]]], school: World
+) -> None:
+    school.course("CS101", waitlist=5)
+    logged("enroll", "S1", "CS101")
+    logged("enroll", "S2", "CS101")
+    dropped = logged("course", "cancel", "CS101", "--reason", "no room")
+    assert [(line["event"], line["action"], line["status"]) for line in dropped] == [
+        ("enrollment_decided", "drop", "dropped")
+    ] * 2
+    assert {line["operation_id"] for line in dropped} == {school.count("operations")}
+
+
+def test_an_operation_that_is_no_request_says_when_nothing_came_of_it(
+    logged: Callable[..., list[dict[str, Any]]],
+) -> None:
+    (failed,) = logged("hold", "lift", "9")
+    assert (failed["event"], failed["code"]) == ("operation_failed", "unknown-hold")
+
+
 def test_a_forecast_leaves_no_line(
     logged: Callable[..., list[dict[str, Any]]], tmp_path: Path
 ) -> None:

@@ -20,7 +20,7 @@ from tests.conftest import Run
 from tests.desk import everything_locked, rows
 from tests.world import TODAY, World
 
-WHY = {"reason": "the dean said so"}
+WHY: dict[str, Any] = {"reason": "the dean said so"}
 TERM = "2026FA"
 
 
@@ -293,8 +293,8 @@ def test_the_quick_look_at_schedules_misses_no_overlap(sqlite_world: World) -> N
     taken = {f"S{n}": sorted(chance.sample(sorted(meetings), 4)) for n in range(30)}
     world.student(*taken)
     every = frozenset({"time-conflict"})
-    for number, codes in taken.items():
-        world.submit("enroll", number, *codes, term=TERM, overrides=every, **WHY).require()
+    for student, codes in taken.items():
+        world.submit("enroll", student, *codes, term=TERM, overrides=every, **WHY).require()
     assert find(world) == []
     edit(world, "UPDATE enrollment_events SET detail = NULL")
     dates_of_term = (date(2026, 9, 1), date(2026, 12, 18))

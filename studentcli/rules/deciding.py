@@ -10,6 +10,7 @@ from studentcli.rules.book import (
     FOR_A_PLACE,
     FOR_A_SEAT,
     LEAVING,
+    OVERRIDABLE,
     Verdict,
     judge,
     weigh,
@@ -163,7 +164,9 @@ def refuse(
 ) -> Outcome:
     """Mark the outcome refused and record why."""
     outcome.result = "refused"
-    outcome.refusals = tuple(refusals)
+    outcome.refusals = tuple(
+        refusal if refusal.hint else _with_way(refusal) for refusal in refusals
+    )
     outcome.warning = None
     change = outcome.change
     facts.events.append(
@@ -182,6 +185,14 @@ def refuse(
         )
     )
     return outcome
+
+
+def _with_way(refusal: Refusal) -> Refusal:
+    """Say how a rule without another way out is overridden."""
+    if refusal.code not in OVERRIDABLE:
+        return refusal
+    way = f"--override {refusal.code} --reason TEXT allows it"
+    return Refusal(refusal.code, refusal.message, way)
 
 
 def _refusal_detail(outcome: Outcome) -> str | None:
