@@ -171,14 +171,15 @@ def _update(connection: Connection, rows: list[Row]) -> None:
     """Write new states over existing rows."""
     if not rows:
         return
-    queued = [row[:2] for row in rows if row[_PLACE] is not None]
-    if queued:
-        # Two places can change hands, and the index tells them apart row by row: step aside first.
+    joined = {row[1] for row in rows if row[_PLACE] is not None}
+    if joined:
+        # A place can change hands, and the index tells them apart row by row: step aside first,
+        # also who leaves the queue.
         mark = "?" if _is_sqlite(connection) else "%s"
         connection.exec_driver_sql(
             "UPDATE student_courses SET queue_place = -queue_place"
             f" WHERE student_id = {mark} AND course_id = {mark}",
-            queued,
+            [row[:2] for row in rows if row[1] in joined],
         )
     if _is_sqlite(connection):
         assignments = ", ".join(f"{name} = ?" for name in STATE_COLUMNS[2:])
