@@ -5,7 +5,7 @@ from typing import NamedTuple
 from studentcli.facts import Facts
 from studentcli.requests import Refusal
 from studentcli.rules.case import Case
-from studentcli.rules.queue import candidates, judge_promotion, promotion_case, queue_can_move
+from studentcli.rules.queue import candidates, judge_queue, queue_can_move
 from studentcli.rules.seats import Seats, full_sentence, judge_seat
 
 
@@ -59,10 +59,8 @@ def _place_in_queue(case: Case, blocked: str | None) -> Place:
 
 def _sits_at_once(case: Case, seats: Seats, facts: Facts) -> bool:
     """Tell whether a seat stays for a newcomer when everybody eligible in the queue has got one."""
-    for student_id in candidates(case.course, facts):
-        queued = promotion_case(student_id, case.course, facts, case.policy)
-        if not judge_promotion(queued, seats).refusals:
-            seats.take(queued.student)
+    course = case.course
+    judge_queue(course, facts, case.policy, seats=seats, only=candidates(course, facts))
     verdict = judge_seat(case, seats)
     return not verdict.refusals and "course-full" not in verdict.cleared
 

@@ -9,7 +9,7 @@ from studentcli.facts import CourseFact, Event, Facts, Move, StudentFact
 from studentcli.requests import Change, Policy, Promotion, Refusal
 from studentcli.rules.book import ALWAYS, CLEAR, DROPPING, FOR_A_SEAT, Verdict, judge
 from studentcli.rules.case import Case
-from studentcli.rules.seats import Seats, judge_seat
+from studentcli.rules.seats import Seats, fills_two, judge_seat
 from studentcli.vocabulary import EXTRA_SEATS
 
 Own = Mapping[tuple[int, int], Change]
@@ -90,28 +90,49 @@ def given_up_case(case: Case) -> Case | None:
     )  # fmt: skip
 
 
-def judge_queue(course: CourseFact, facts: Facts, policy: Policy) -> dict[int, Verdict]:
-    """Judge every queued student, in the order of places, as if those before had had their turn."""
-    seats = Seats(course, policy.today(course.term.time_zone))
+def judge_queue(
+    course: CourseFact,
+    facts: Facts,
+    policy: Policy,
+    *,
+    seats: Seats | None = None,
+    only: Iterable[int] | None = None,
+) -> dict[int, Verdict]:
+    """Judge the queued students, in the order of places, as if those before had had their turn.
+
+    Args:
+        course: the course.
+        facts: with the students of its queue.
+        policy: how to judge.
+        seats: gives out its seats in the mind; who is promoted is counted in.
+        only: some of the queue, in the order of places.
+    """
+    seats = seats or Seats(course, policy.today(course.term.time_zone))
     found: dict[int, Verdict] = {}
-    for student_id in course.queue:
+    everybody = list(course.queue if only is None else only)
+    waiting = everybody.copy()
+    while waiting:
+        student_id = waiting.pop(0)
         case = promotion_case(student_id, course, facts, policy)
         found[student_id] = judge_promotion(case, seats)
         if not found[student_id].refusals:
             seats.take(case.student)
+            if fills_two(case.student, course):
+                waiting = [other for other in everybody if _is_waiting(found.get(other))]
     return found
+
+
+def _is_waiting(verdict: Verdict | None) -> bool:
+    return verdict is None or bool(verdict.refusals)
 
 
 def turn_of(case: Case, facts: Facts) -> Verdict:
     """Judge whether a seat stays for a queued student when those before have had their turn."""
-    course = case.course
+    course, student_id = case.course, case.student.student_id
     seats = Seats(course, case.today)
-    for student_id in course.queue if course.has_free_seat else ():
-        if student_id == case.student.student_id:
-            break
-        before = promotion_case(student_id, course, facts, case.policy)
-        if not judge_promotion(before, seats).refusals:
-            seats.take(before.student)
+    queue = list(course.queue) if course.has_free_seat else [student_id]
+    before = queue[: queue.index(student_id)] if student_id in queue else queue
+    judge_queue(course, facts, case.policy, seats=seats, only=before)
     return judge_seat(case, seats)
 
 
@@ -126,14 +147,17 @@ def run_queue(
     if not queue_can_move(course, policy):
         return promotions
     today = policy.today(course.term.time_zone)
-    for student_id in candidates(course, facts):
-        if not (course.has_free_seat or course.has_extra_seats):
-            break
-        case = promotion_case(student_id, course, facts, policy, own)
+    waiting, passed = candidates(course, facts), set[int]()
+    while waiting and (course.has_free_seat or course.has_extra_seats):
+        case = promotion_case(waiting.pop(0), course, facts, policy, own)
         verdict = judge_promotion(case, Seats(course, today))
+        student_id = case.student.student_id
         if not verdict.refusals:
             promotions.append(_promote(case, facts, verdict, today))
-        elif course.has_free_seat:
+            if fills_two(case.student, course):
+                waiting = candidates(course, facts)
+        elif course.has_free_seat and student_id not in passed:
+            passed.add(student_id)
             facts.events.append(_passed_over(case, verdict.refusals[0], today))
     return promotions
 

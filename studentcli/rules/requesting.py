@@ -8,6 +8,7 @@ from studentcli.requests import Change, CourseWord, Decision, Outcome, Policy, R
 from studentcli.rules.case import NOTHING, Case
 from studentcli.rules.deciding import decide_change, refuse
 from studentcli.rules.queue import run_queues, waits_of
+from studentcli.rules.seats import fills_two
 from studentcli.rules.transitions import UNCHANGED, state_refusal
 
 FindCourse = Callable[[Change, StudentFact], CourseFact | Refusal]
@@ -219,7 +220,7 @@ def _run_queues(decision: Decision, student: StudentFact, facts: Facts, policy: 
         if outcome.result in WITHOUT_EFFECT or outcome.course_id is None:
             continue
         course = facts.courses[outcome.course_id]
-        if outcome.result in _MOVES_QUEUE:
+        if outcome.result in _MOVES_QUEUE or fills_two(student, course):
             touched[course] = None
         if outcome.result == "waitlisted":
             own[student.student_id, course.course_id] = outcome.change

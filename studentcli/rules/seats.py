@@ -45,6 +45,11 @@ class Seats:
                 self.filled[kept_for.tag] = self.filled.get(kept_for.tag, 0) + 1
 
 
+def fills_two(student: StudentFact, course: CourseFact) -> bool:
+    """Tell whether one seat can fill two reservations: then more is free for others than before."""
+    return sum(kept_for.tag in student.tags for kept_for in course.reserved) > 1
+
+
 def judge_seat(case: Case, seats: Seats) -> Verdict:
     """Judge whether there is a seat for a student who is the next to be given one."""
     blocked = seats.refuse(case.student)

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from studentcli.database import StartAgain
 from studentcli.models import Course, StudentCourses
 from studentcli.requests import Change, Consequences, Policy, Request
+from studentcli.rules.book import DROPPING
 from studentcli.services.loading import Deciding
 from studentcli.services.operations import Act, Recorder, count_outcomes
 from studentcli.services.resolve import find_course
@@ -43,10 +44,9 @@ def cancel_course(session: Session, word: str, act: Act, *, term: str | None = N
     fact = deciding.facts.courses[course.course_id]
     was = fact.status
     fact.status = "cancelled"  # before the drops: nobody is promoted into it
-    requests = [
-        Request(student_id, [Change("drop", course.course_id, reason=act.reason)])
-        for student_id in student_ids
-    ]
+    every_rule = frozenset(rule.code for rule in DROPPING)  # nobody can stay in it
+    drop = Change("drop", course.course_id, reason=act.reason, overrides=every_rule)
+    requests = [Request(student_id, [drop]) for student_id in student_ids]
     decisions = deciding.decide(requests)
     cancelled = Cancelled(course.ref, decisions=decisions)
     recorder = Recorder(session, act)

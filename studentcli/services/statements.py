@@ -207,7 +207,8 @@ def records(*, is_sqlite: bool, whole: bool) -> TextualSelect:
     if whole:
         known = "IN (SELECT value FROM json_each(:known))" if is_sqlite else "= ANY(:known)"
         arms.append(
-            f"SELECT '{COURSE}', c.term_id, c.id, c.code, c.section, c.meetings, c.corequisites,"
+            f"SELECT '{COURSE}', c.term_id, c.id, c.code, c.section, c.meetings,"
+            " coalesce(c.corequisites, '') || '\n' || coalesce(c.requires, ''),"
             " NULL, NULL, CAST(round(c.credit_hours * 100) AS integer), NULL FROM courses c"
             f" WHERE c.id IN (SELECT course_id FROM student_courses WHERE student_id {mine})"
             f" AND NOT (c.id {known})"

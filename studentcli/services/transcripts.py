@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Executable
 from sqlalchemy.orm import Session
 
-from studentcli.conditions import parse_corequisites
+from studentcli.conditions import parse_corequisites, parse_requirements
 from studentcli.database import list_parameter
 from studentcli.facts import (
     NO_GRANTS,
@@ -126,13 +126,17 @@ class Transcripts:
 
     def _put_course(self, term_id: int, course_id: int, *row: Any) -> None:
         """Take a course in that is only some student's other course."""
-        code, section, meetings, corequisites, _, _, hundredths, _ = row
+        code, section, meetings, asked, _, _, hundredths, _ = row
+        corequisites, requires = asked.split("\n")
         self.facts.courses[course_id] = CourseFact(
             course_id, self.terms[term_id], code, section,
             credit_hours=Decimal(hundredths) / 100,
             meetings=read_text(parse_meetings, meetings, f"meetings of {code}-{section}"),
             corequisites=read_text(
-                parse_corequisites, corequisites, f"corequisites of {code}-{section}"
+                parse_corequisites, corequisites or None, f"corequisites of {code}-{section}"
+            ),
+            requires=read_text(
+                parse_requirements, requires or None, f"prerequisites of {code}-{section}"
             ),
         )  # fmt: skip
 

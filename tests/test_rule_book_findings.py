@@ -1,0 +1,140 @@
+"""What the property tests have found, each as the smallest story that shows it."""
+
+from datetime import timedelta
+
+from studentcli.services.cancelling import cancel_course
+from tests import ledger
+from tests.world import TODAY, World
+
+EARLIER = (TODAY - timedelta(days=3)).isoformat()
+LAST_WEEK = (TODAY - timedelta(days=7)).isoformat()
+
+
+def enroll(world: World, course: str, *students: str) -> None:
+    for student in students:
+        assert not world.one("enroll", student, course).is_refused
+
+
+def test_a_granted_seat_of_a_full_course_is_given_though_others_wait_in_front(
+    world: World,
+) -> None:
+    world.student("S1", "S2", "S3")
+    world.course("A", capacity=1, waitlist=5)
+    world.course("B", meetings="M 10:00-11:00")
+    enroll(world, "A", "S1", "S2", "S3")
+    enroll(world, "B", "S3")
+    world.course("A", meetings="M 10:30-11:30")
+    ledger.grant(world, "S3", "ALL/A-1", "course-full", None)
+    assert world.statuses()["S3", "ALL/A-1"] == "waitlisted"
+
+    dropped = world.submit("drop", "S3", "B")
+
+    assert [(p.student, p.course) for p in dropped.promotions] == [("S3", "ALL/A-1")]
+    assert world.statuses()["S2", "ALL/A-1"] == "waitlisted"
+
+
+def test_a_granted_seat_does_not_let_a_newcomer_look_at_students_who_are_not_loaded(
+    world: World,
+) -> None:
+    world.student("S1", "S2", "S3", "S4")
+    world.course("A", capacity=1, waitlist=5)
+    world.course("B", meetings="M 10:00-11:00")
+    enroll(world, "A", "S1", "S2", "S3")
+    enroll(world, "B", "S3")
+    world.course("A", meetings="M 10:30-11:30")
+    ledger.grant(world, "S3", "ALL/A-1", "course-full", None)
+
+    _, items = world.import_csv("student,course\nS3,B\nS4,A\n", on_error="skip")
+
+    assert [item.outcomes[0].result for item in items] == ["unchanged", "waitlisted"]
+
+
+def test_a_backdated_swap_leaves_the_old_course_no_earlier_than_it_was_taken(
+    world: World,
+) -> None:
+    world.student("S1")
+    world.course("A", "B")
+    enroll(world, "A", "S1")
+    rows = (
+        "action,student,course,effective_on,instead_of,reason\n"
+        f"enroll,S1,B,{EARLIER},A,late paper\nwithdraw,S1,A,{EARLIER},,\n"
+    )
+
+    _, foreseen = world.import_csv(rows, on_error="skip", dry_run=True)
+    _, items = world.import_csv(rows, on_error="skip")
+
+    for decisions in (foreseen, items):
+        results = [outcome.result for item in decisions for outcome in item.outcomes]
+        assert results == ["enrolled", "superseded"]
+    assert world.enrollments()["S1", "ALL/A-1"][:3] == ("dropped", TODAY, TODAY)
+
+
+def test_a_place_that_somebody_leaves_can_be_given_again_in_the_same_file(world: World) -> None:
+    world.student("S1", "S2", "S3")
+    world.course("A", capacity=1, waitlist=1)
+    enroll(world, "A", "S3", "S1")
+    world.one("drop", "S1", "A")
+    enroll(world, "A", "S2")
+
+    rows = "action,student,course\ndrop,S2,A\nenroll,S1,A\n"
+    result, _ = world.import_csv(rows)
+
+    assert dict(result.totals) == {"dropped": 1, "waitlisted": 1}
+    assert world.enrollments()["S1", "ALL/A-1"][3] == 1
+
+
+def test_cancelling_a_course_drops_also_whom_a_hold_or_the_deadline_keeps_in(
+    world: World,
+) -> None:
+    world.student("S1", "S2")
+    world.course("A")
+    enroll(world, "A", "S1", "S2")
+    ledger.place_hold(world, "S1", "add-drop", EARLIER, None)
+    world.course("A", drop_until=LAST_WEEK)
+
+    world.database.write(lambda session: cancel_course(session, "A", world.act("course-cancel")))
+
+    assert set(world.statuses().values()) == {"dropped"}
+
+
+def test_a_promotion_unblocks_the_queue_of_a_course_that_asks_for_being_in_it(
+    world: World,
+) -> None:
+    world.student("S1", "S2", "S3")
+    world.course("A", "B", capacity=1, waitlist=5)
+    enroll(world, "A", "S1", "S2")
+    enroll(world, "B", "S3", "S2")
+    world.course("B", requires="A:in-progress")
+    world.one("drop", "S3", "B")
+    assert world.statuses()["S2", "ALL/B-1"] == "waitlisted"
+
+    dropped = world.submit("drop", "S1", "A")
+
+    assert [p.course for p in dropped.promotions] == ["ALL/A-1", "ALL/B-1"]
+    assert world.idle_seats() == []
+
+
+def test_a_student_of_two_reservations_frees_a_seat_for_whoever_waits_in_front(
+    world: World,
+) -> None:
+    world.student("S1")
+    world.student("S2", tags="honors senior")
+    world.course("A", capacity=2, waitlist=5, reserved="honors=1; senior=1")
+    enroll(world, "A", "S1")
+    assert world.statuses()["S1", "ALL/A-1"] == "waitlisted"
+
+    enroll(world, "A", "S2")
+
+    assert set(world.statuses().values()) == {"enrolled"}
+    assert world.idle_seats() == []
+
+
+def test_an_override_that_fills_two_reservations_runs_the_queue(world: World) -> None:
+    world.student("S1")
+    world.student("S2", tags="honors senior")
+    world.course("A", capacity=2, waitlist=5, reserved="honors=1; senior=1")
+    enroll(world, "A", "S1")
+
+    world.one("enroll", "S2", "A", overrides=frozenset({"course-full"}), reason="dean")
+
+    assert world.idle_seats() == []
