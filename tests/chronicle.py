@@ -153,9 +153,7 @@ def _over_load(session: Session) -> set[Any]:
 
 def _conflicts(session: Session) -> set[Any]:
     """Give (student id, course id, course id) of those who would have to be in two places."""
-    query = select(
-        Student.id, Course.id, Course.meetings, Term.id, Term.starts_on, Term.ends_on
-    )
+    query = select(Student.id, Course.id, Course.meetings, Term.id, Term.starts_on, Term.ends_on)
     rows = session.execute(_seats(query, ("enrolled",)).where(Course.meetings.is_not(None))).all()
     return {
         (one[0], *sorted((one[1], other[1])))

@@ -67,7 +67,7 @@ class Story:
 # ── what can be done ─────────────────────────────────────────────────────────────────────
 
 
-def ask(world: World, number: str, changes: tuple[Change, ...], policy: dict[str, bool]) -> None:
+def ask(world: World, number: str, changes: tuple[Change, ...], policy: Any) -> None:
     world.submit_request(Request(number, list(changes)), **policy)
 
 
