@@ -34,6 +34,8 @@ class Field:
         default: of a new record, and what `-` sets; a function of the key when callable.
         help: the option's help.
         moves_queue: whether a change of it can let somebody in from a waitlist.
+        heading: above it in a table of course data.
+        rule: the code of the rule that reads it, where one does.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Field:
     default: Any = None
     help: str = ""
     moves_queue: bool = False
+    heading: str = ""
+    rule: str | None = None
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -67,6 +71,11 @@ class RecordKind:
     def columns(self) -> tuple[str, ...]:
         """The CSV columns, key first."""
         return (*self.key, *(field.name for field in self.fields))
+
+    @property
+    def of_rules(self) -> tuple[Field, ...]:
+        """The fields that a rule of the book reads."""
+        return tuple(field for field in self.fields if field.rule is not None)
 
     def field(self, name: str) -> Field:
         """Find a field by name."""
@@ -163,6 +172,29 @@ TERM: Final = RecordKind(
     ),
 )
 
+COURSE_RULES: Final[tuple[tuple[str, str, Callable[[str], Any], str, str], ...]] = (
+    ("requires", "Requires", conditions.read_requirements, "prerequisite-missing",
+     "Prerequisites: CS101:C|CS102 & MATH100; :in-progress counts too."),
+    ("corequisites", "Together with", conditions.read_corequisites, "corequisite-missing",
+     "Codes to be taken in the same term: LAB101|LAB102."),
+    ("meetings", "Meets", meetings.read, "time-conflict",
+     "When it meets: MWF 10:00-10:50 @B12; T 14:00-16:00."),
+    ("restricted", "Only for", conditions.read_restriction, "restricted",
+     "Tags that a student needs, !TAG must not have: level:senior & !probation."),
+    ("reserved", "Reserved seats", conditions.read_reservations, "seat-reserved",
+     "Seats kept for a tag: honors=5 until 2026-09-01."),
+    ("repeats", "Repeats", values.integer, "repeat-limit",
+     "How often who has completed the code may take it again."),
+    ("enroll_from", "Enroll from", values.iso_date, "window-closed",
+     "First day of its own enroll window."),
+    ("enroll_until", "Enroll until", values.iso_date, "window-closed",
+     "Last day of its own enroll window."),
+    ("drop_until", "Drop until", values.iso_date, "drop-deadline", "Its own last day for drops."),
+    ("withdraw_until", "Withdraw until", values.iso_date, "withdraw-deadline",
+     "Its own last day for withdrawals."),
+)  # fmt: skip
+"""What the rules read of a course: field, heading, reader, the rule, help."""
+
 COURSE: Final = RecordKind(
     "course",
     "courses",
@@ -194,43 +226,8 @@ COURSE: Final = RecordKind(
             moves_queue=True,
         ),
         *(
-            Field(name, name, read, help=help_text, moves_queue=True)
-            for name, read, help_text in (
-                (
-                    "requires",
-                    conditions.read_requirements,
-                    "Prerequisites: CS101:C|CS102 & MATH100; :in-progress counts too.",
-                ),
-                (
-                    "corequisites",
-                    conditions.read_corequisites,
-                    "Codes to be taken in the same term: LAB101|LAB102.",
-                ),
-                (
-                    "meetings",
-                    meetings.read,
-                    "When it meets: MWF 10:00-10:50 @B12; T 14:00-16:00.",
-                ),
-                (
-                    "restricted",
-                    conditions.read_restriction,
-                    "Tags that a student needs, !TAG must not have: level:senior & !probation.",
-                ),
-                (
-                    "reserved",
-                    conditions.read_reservations,
-                    "Seats kept for a tag: honors=5 until 2026-09-01.",
-                ),
-                (
-                    "repeats",
-                    values.integer,
-                    "How often who has completed the code may take it again.",
-                ),
-                ("enroll_from", values.iso_date, "First day of its own enroll window."),
-                ("enroll_until", values.iso_date, "Last day of its own enroll window."),
-                ("drop_until", values.iso_date, "Its own last day for drops."),
-                ("withdraw_until", values.iso_date, "Its own last day for withdrawals."),
-            )
+            Field(name, name, read, help=help_text, moves_queue=True, heading=heading, rule=rule)
+            for name, heading, read, rule, help_text in COURSE_RULES
         ),
     ),
 )

@@ -158,10 +158,10 @@ def held(rng: Random) -> Held:
 
 
 def granted(rng: Random) -> Granted:
-    """Draw an override that counts or has counted, of a seat more often than of another rule."""
+    """Draw an override, of a seat more often than of another rule."""
     usual = ("course-full", "seat-reserved", "credit-load", "prerequisite-missing")
     rule = rng.choice((*sorted(OVERRIDABLE), *usual * 3))
-    until = rng.choice((None, None, *days(-1, 0)))
+    until = rng.choice((None, None, *days(0, 1)))
     return Granted(rng.choice(STUDENTS), rng.choice(REFS), rule, until)
 
 

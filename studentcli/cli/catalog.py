@@ -70,18 +70,7 @@ COURSE_DATA = (
     Column("waitlist", "Waitlist places"),
     Column("status", "Status"),
 )
-COURSE_RULES = (
-    Column("requires", "Requires"),
-    Column("corequisites", "Together with"),
-    Column("meetings", "Meets"),
-    Column("restricted", "Only for"),
-    Column("reserved", "Reserved seats"),
-    Column("repeats", "Repeats"),
-    Column("enroll_from", "Enroll from"),
-    Column("enroll_until", "Enroll until"),
-    Column("drop_until", "Drop until"),
-    Column("withdraw_until", "Withdraw until"),
-)
+COURSE_RULES = tuple(Column(field.name, field.heading) for field in COURSE.of_rules)
 
 
 def _save(cli: Cli, kind: RecordKind, cells: dict[str, str], mode: Any, reason: str | None) -> None:

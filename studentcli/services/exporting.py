@@ -1,35 +1,32 @@
 """The enrollments as a file that leads to the same states again."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session, aliased
 
 from studentcli.models import Course, Hold, Student, StudentCourses, Term
+from studentcli.records import COURSE
+from studentcli.rules.book import ALWAYS, FOR_A_PLACE, FOR_A_SEAT
+from studentcli.rules.book import LEAVING as LEAVING_RULES
 from studentcli.services.views import Row, require_term
 from studentcli.vocabulary import SEATED_STATUSES
 
 LEAVING: Final = {"dropped": "drop", "withdrawn": "withdraw", "completed": "complete"}
-NEEDED: Final = {
-    "requires": "prerequisite-missing",
-    "corequisites": "corequisite-missing",
-    "restricted": "restricted",
-    "repeats": "repeat-limit",
-    "window": "window-closed",
+READ_BY: Final[dict[str, str]] = {
+    **{field.name: str(field.rule) for field in COURSE.of_rules},
     "has_sections": "duplicate-section",
     "has_hold": "hold",
+    "term_window": "window-closed",
+    "last_drop": "drop-deadline",
+    "last_withdrawal": "withdraw-deadline",
+    "max_credits": "credit-load",
+    "max_waitlists": "waitlist-limit",
 }
 """What the tables hold, and the rule that may stand against a change because of it."""
-NEEDED_FOR_A_SEAT: Final = {
-    "meetings": "time-conflict",
-    "reserved": "seat-reserved",
-    "max_credits": "credit-load",
-}
-NEEDED_TO_LEAVE: Final = {
-    "dropped": {"last_drop": "drop-deadline", "has_hold": "hold"},
-    "withdrawn": {"last_withdrawal": "withdraw-deadline", "has_hold": "hold"},
-}
+_PLACE_RULES: Final = frozenset(rule.code for rule in (*ALWAYS, *FOR_A_PLACE))
+_SEAT_RULES: Final = frozenset(rule.code for rule in (*ALWAYS, *FOR_A_SEAT)) | {"seat-reserved"}
 
 
 def export_enrollments(session: Session, *, term: str | None = None) -> Iterator[Row]:
@@ -60,17 +57,13 @@ def _query() -> Any:
         select(
             Course.id, Term.code.label("term"), Course.code.label("course"), Course.section,
             Course.capacity, Course.waitlist_capacity, Course.status.label("course_status"),
-            Course.requires, Course.corequisites, Course.restricted, Course.reserved,
-            Course.meetings, Course.repeats,
+            *(getattr(Course, field.attribute).label(field.name) for field in COURSE.of_rules),
             Student.student_number.label("student"), Student.status.label("student_status"),
             StudentCourses.status, StudentCourses.enrolled_on, StudentCourses.status_since,
             StudentCourses.grade, Term.max_waitlists,
             (old_term.code + "/" + old.code + "-" + old.section).label("instead_of"),
-            func.coalesce(
-                Course.enroll_from, Course.enroll_until, Term.enroll_from, Term.enroll_until
-            ).label("window"),
-            func.coalesce(Course.drop_until, Term.drop_until).label("last_drop"),
-            func.coalesce(Course.withdraw_until, Term.withdraw_until).label("last_withdrawal"),
+            func.coalesce(Term.enroll_from, Term.enroll_until).label("term_window"),
+            Term.drop_until.label("last_drop"), Term.withdraw_until.label("last_withdrawal"),
             func.coalesce(Student.max_credit_hours, Term.max_credits).label("max_credits"),
             select(other.id)
             .where(
@@ -106,13 +99,13 @@ def _rows(found: Any, taken: int, waiting: int) -> Iterator[Row]:
     }
     action = LEAVING.get(found["status"])
     if action is not None:
-        leaving = NEEDED_TO_LEAVE.get(found["status"], {})
+        rules = {rule.code for rule in LEAVING_RULES.get(action, ())}
         yield {
             **row,
             "action": action,
             "effective_on": found["status_since"],
             "grade": found["grade"],
-            **_allowing([code for name, code in leaving.items() if _is_set(found[name])]),
+            **_allowing(_read(found, rules)),
         }
 
 
@@ -122,24 +115,25 @@ def _allowing(codes: list[str]) -> Row:
 
 def _needed(found: Any, taken: int, waiting: int) -> list[str]:
     """List the rules that may stand against an enrollment which was made once."""
-    needed = [code for name, code in NEEDED.items() if _is_set(found[name])]
-    if found["student_status"] != "active":
-        needed.append("student-inactive")
-    if found["course_status"] != "open":
-        needed.append("course-closed")
-    if found["status"] == "waitlisted":
-        if waiting >= found["waitlist_capacity"]:
-            needed.append("waitlist-full")
-        if found["instead_of"] is not None:
-            needed.append("drop-deadline")
-        if found["max_waitlists"] is not None:
-            needed.append("waitlist-limit")
-        return sorted(needed)
-    needed += [code for name, code in NEEDED_FOR_A_SEAT.items() if _is_set(found[name])]
-    if found["capacity"] is not None and taken >= found["capacity"]:
-        needed.append("course-full")
-    return sorted(needed)
+    is_waiting = found["status"] == "waitlisted"
+    needed = _read(found, _PLACE_RULES if is_waiting else _SEAT_RULES)
+    stands = {
+        "student-inactive": found["student_status"] != "active",
+        "course-closed": found["course_status"] != "open",
+        "drop-deadline": found["instead_of"] is not None,
+        "waitlist-full": is_waiting and waiting >= found["waitlist_capacity"],
+        "course-full": not is_waiting
+        and found["capacity"] is not None
+        and taken >= found["capacity"],
+    }
+    return sorted({*needed, *(code for code, does in stands.items() if does)})
 
 
-def _is_set(value: Any) -> bool:
-    return not (value is None or value is False)
+def _read(found: Any, rules: Collection[str]) -> list[str]:
+    """List those of some rules that have something to read."""
+    read = {
+        code
+        for name, code in READ_BY.items()
+        if code in rules and not (found[name] is None or found[name] is False)
+    }
+    return sorted(read)

@@ -1,7 +1,7 @@
 """What listings show: queries that only read, each row a plain dictionary of named values."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from studentcli import errors, values
 from studentcli.database import listed_in
 from studentcli.models import Course, Student, StudentCourses, Term
+from studentcli.records import COURSE
 from studentcli.requests import CourseWord, Policy
 from studentcli.services.resolve import (
     LIVE,
@@ -21,12 +22,6 @@ from studentcli.services.resolve import (
 from studentcli.vocabulary import SEATED_STATUSES
 
 Row = dict[str, Any]
-
-RULE_COLUMNS: Final = (
-    "requires", "corequisites", "meetings", "restricted", "reserved", "repeats", "enroll_from",
-    "enroll_until", "drop_until", "withdraw_until",
-)  # fmt: skip
-"""What the rules read of a course, called the same in the table and in a file."""
 
 
 def _rows(session: Session, query: Any) -> list[Row]:
@@ -114,7 +109,7 @@ def _course_query(counts: Any) -> Any:
             func.coalesce(counts.c.waiting, 0).label("waiting"),
             Course.waitlist_capacity.label("waitlist"),
             Course.status,
-            *(getattr(Course, name) for name in RULE_COLUMNS),
+            *(getattr(Course, field.attribute).label(field.name) for field in COURSE.of_rules),
         )
         .join(Course.term)
         .outerjoin(counts, counts.c.course_id == Course.id)
