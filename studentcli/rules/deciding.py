@@ -164,9 +164,7 @@ def refuse(
 ) -> Outcome:
     """Mark the outcome refused and record why."""
     outcome.result = "refused"
-    outcome.refusals = tuple(
-        refusal if refusal.hint else _with_way(refusal) for refusal in refusals
-    )
+    outcome.refusals = tuple(refusal if refusal.hint else with_way(refusal) for refusal in refusals)
     outcome.warning = None
     change = outcome.change
     facts.events.append(
@@ -187,7 +185,7 @@ def refuse(
     return outcome
 
 
-def _with_way(refusal: Refusal) -> Refusal:
+def with_way(refusal: Refusal) -> Refusal:
     """Say how a rule without another way out is overridden."""
     if refusal.code not in OVERRIDABLE:
         return refusal

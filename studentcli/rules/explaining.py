@@ -11,7 +11,7 @@ from studentcli.facts import Facts
 from studentcli.requests import Refusal
 from studentcli.rules.book import ADDING, CLEAR, DROPPING, OVERRIDABLE, SEATING
 from studentcli.rules.case import Case
-from studentcli.rules.deciding import judge_add
+from studentcli.rules.deciding import judge_add, with_way
 from studentcli.rules.placing import Place
 from studentcli.rules.queue import given_up_case, promotion_case, turn_of
 from studentcli.rules.seats import Seats, full_sentence
@@ -65,7 +65,14 @@ def findings(case: Case, facts: Facts) -> list[Finding]:
         known = found.setdefault(finding.code, finding)
         if _weight(finding) > _weight(known):
             found[finding.code] = finding
-    return list(found.values())
+    return [_as_refused(finding) for finding in found.values()]
+
+
+def _as_refused(finding: Finding) -> Finding:
+    """Give what forbids the add the hint that a refusal of it has."""
+    if finding.result != "failed" or finding.refusal is None or finding.refusal.hint:
+        return finding
+    return finding._replace(refusal=with_way(finding.refusal))
 
 
 def _weight(finding: Finding) -> int:
