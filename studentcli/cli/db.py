@@ -192,7 +192,8 @@ def _check(cli: Cli) -> None:
     if counts["damage"]:
         more = f", {counts['attention']} to attend to" if counts["attention"] else ""
         raise errors.DatabaseDamaged(
-            f"{_counted(counts['damage'])}{more} in {cli.named_database()}"
+            f"{_counted(counts['damage'])}{more} in {cli.named_database()}",
+            hint="each finding says what mends it; then run studentcli db check again",
         )
     if counts["attention"]:
         cli.exit_status = errors.ExitStatus.REFUSED

@@ -173,7 +173,7 @@ CRONTAB: Final = (
     "45 2 * * *  cd /srv/registrar && studentcli -q export enrollments -o enrollments.csv",
     "# A copy under the day's name; cron wants a backslash before a percent sign.",
     "0 3 * * *   cd /srv/registrar && studentcli -q db backup school-$(date +\\%F).db",
-    "# On Sundays: prints nothing, unless there is something to mail.",
+    "# On Sundays: prints nothing, unless there is damage, or something to attend to.",
     "0 4 * * 0   studentcli -q db check --format tsv",
 )
 
