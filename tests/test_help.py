@@ -311,8 +311,8 @@ def silent_success(done: "subprocess.CompletedProcess[str]") -> bool:
 
 def test_the_crontab_works_and_says_nothing_when_all_is_well(crontab: Crontab) -> None:
     assert set(crontab.variables) == {"MAILTO", "PATH", "STUDENTCLI_DATABASE_URL"}
-    assert len(crontab.commands) == 5
-    for word in ("changes.csv", "students.csv", "export", "backup", "check"):
+    assert len(crontab.commands) == 6
+    for word in ("changes.csv", "students.csv", "export", "waitlist", "backup", "check"):
         assert silent_success(crontab.run(word)), word
     folder = crontab.folder
     assert (folder / "import.log").read_text() == ""

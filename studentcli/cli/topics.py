@@ -171,6 +171,8 @@ CRONTAB: Final = (
     "30 2 * * *  cd /srv/registrar && studentcli -q --wait 600 import students.csv",
     "# A file for others, there whole or as it was.",
     "45 2 * * *  cd /srv/registrar && studentcli -q export enrollments -o enrollments.csv",
+    "# Holds and reservations that ended let the waitlists move.",
+    "50 2 * * *  studentcli -q waitlist run --all",
     "# A copy under the day's name; cron wants a backslash before a percent sign.",
     "0 3 * * *   cd /srv/registrar && studentcli -q db backup school-$(date +\\%F).db",
     "# On Sundays: prints nothing, unless there is damage, or something to attend to.",
