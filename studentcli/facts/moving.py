@@ -1,6 +1,6 @@
 """How a state changes: one step, what is recorded of it, and how it is taken back."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
@@ -70,6 +70,7 @@ class Facts:
     changed: dict[Key, EnrollmentFact] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     journal: list[JournalEntry] | None = None
+    _shared: dict[tuple[object, ...], EnrollmentFact] = field(default_factory=dict)
 
     def locked(self) -> Iterator[CourseFact]:
         """Give the courses whose seats and queues are known, by id."""
@@ -111,7 +112,36 @@ class Facts:
         self.changed, self.events = {}, []
         return taken
 
-    def forget(self, students: Iterable[StudentFact], *, but: Iterable[Key]) -> None:
+    def shared(
+        self, status: str, enrolled_on: date, since: date, grade: str | None
+    ) -> EnrollmentFact:
+        """Give the state of an enrollment as the tables hold it: one object for all that are equal.
+
+        Nobody may change it; and no state with a place in a queue is shared.
+        """
+        key = (status, enrolled_on, since, grade)
+        found = self._shared.get(key)
+        if found is None:
+            found = self._shared[key] = EnrollmentFact(
+                status, enrolled_on, since, since, grade=grade
+            )
+        return found
+
+    def settle(self, keys: Iterable[Key], *, but: Container[Key]) -> None:
+        """Share the states of enrollments that were written, so that many fit into the memory."""
+        for key in keys:
+            enrollments = self.students[key[0]].enrollments
+            state = enrollments.get(key[1])
+            if state is not None and state.status != "waitlisted" and key not in but:
+                enrollments[key[1]] = self.shared(
+                    state.status, state.enrolled_on, state.status_since, state.grade
+                )
+
+    def size(self) -> int:
+        """Count the enrollments that are known."""
+        return sum(len(student.enrollments) for student in self.students.values())
+
+    def forget(self, *, but: Iterable[Key]) -> None:
         """Let go of what the tables hold about students, so that memory stays flat.
 
         Who waits in a queue stays, and who is named in `but`: their states may not be written.
@@ -119,8 +149,8 @@ class Facts:
         kept = {student_id for student_id, _ in but}
         for course in self.locked():
             kept.update(course.queue)
-        for student in students:
-            if student.student_id not in kept:
+        for student_id, student in self.students.items():
+            if student_id not in kept:
                 student.forget()
 
     def begin_journal(self) -> Mark:

@@ -72,13 +72,11 @@ class Load:
     """What a student's courses add up to, so that a rule need not go through them.
 
     `week` has a bit for every five minutes in which an enrolled course meets on any date, `hours`
-    the credit hours with a seat by term id, `taken` the courses with a seat by code; `waits`
-    counts the queues.
+    the credit hours with a seat by term id; `waits` counts the queues.
     """
 
     week: int = 0
     hours: dict[int, Decimal] = field(default_factory=dict)
-    taken: dict[str, list["CourseFact"]] = field(default_factory=dict)
     waits: int = 0
 
     def add(self, course: "CourseFact", enrollment: EnrollmentFact) -> None:
@@ -88,7 +86,6 @@ class Load:
                 self.week |= course.week
             term_id = course.term.term_id
             self.hours[term_id] = self.hours.get(term_id, NO_HOURS) + course.credit_hours
-            self.taken.setdefault(course.code, []).append(course)
         elif enrollment.status == "waitlisted":
             self.waits += 1
 

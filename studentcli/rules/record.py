@@ -16,16 +16,18 @@ def prerequisite_is_missing(case: Case) -> Refusal | None:
     groups = case.course.requires
     if not groups:
         return None
-    mine, old, enrollments = case.course, case.given_up, case.student.enrollments
-    taken: dict[str, list[Taken]] = {
-        code: [
-            (course, enrollments[course.course_id])
-            for course in courses
-            if course is not mine and course is not old
-        ]
-        for code in {item.code for group in groups for item in group}
-        if (courses := case.load.taken.get(code))
-    }
+    codes = {item.code for group in groups for item in group}
+    taken: dict[str, list[Taken]] = {}
+    courses, mine, old = case.courses, case.course, case.given_up
+    for course_id, enrollment in case.student.enrollments.items():
+        course = courses[course_id]
+        if (
+            course.code in codes
+            and enrollment.is_seated
+            and course is not mine
+            and course is not old
+        ):
+            taken.setdefault(course.code, []).append((course, enrollment))
     missing = [
         group
         for group in groups
@@ -34,8 +36,8 @@ def prerequisite_is_missing(case: Case) -> Refusal | None:
     if not missing:
         return None
     wanted = ", and ".join(" or ".join(map(_spelled, group)) for group in missing)
-    codes = dict.fromkeys(item.code for group in missing for item in group)
-    have = [_evidence(pair) for code in codes for pair in taken.get(code, ())]
+    asked = dict.fromkeys(item.code for group in missing for item in group)
+    have = [_evidence(pair) for code in asked for pair in taken.get(code, ())]
     number = case.student.number
     evidence = f"{number} has {', '.join(have)}" if have else f"{number} has taken none of them"
     return Refusal(

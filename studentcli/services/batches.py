@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from studentcli import audit, errors
 from studentcli.database import Database
-from studentcli.facts import StudentFact
+from studentcli.facts import Key
 from studentcli.models import Operation
 from studentcli.records import RecordKind, RecordRow
 from studentcli.requests import Decision, Policy, Promotion, Refusal, Request, Survey
@@ -22,6 +22,9 @@ from studentcli.services.catalog import RecordOutcome, Saving
 from studentcli.services.loading import Deciding
 from studentcli.services.operations import Act, Recorder, count_outcomes
 from studentcli.services.writer import Rows, finished_rows, write_rows
+
+KEPT: Final = 1_200_000
+"""Enrollments that a batch remembers: more are looked up again, so that memory stays flat."""
 
 OnError = Literal["abort", "skip"]
 
@@ -131,7 +134,7 @@ class EnrollmentUnit:
         self.deciding = Deciding(session, policy, options.term)
         self.recorder = Recorder(session, act)
         self._ready: Rows | None = None
-        self._held: dict[int, StudentFact] = {}
+        self._written: list[Key] = []
         self.deciding.lock(survey.wanted)
         if not self.recorder.is_forecast:
             self.deciding.transcripts.index_pause = IndexPause(session, survey.rows)
@@ -140,7 +143,6 @@ class EnrollmentUnit:
         """Decide the requests of a chunk, while what the chunk before changed is written."""
         requests = [item for item in items if isinstance(item, Request)]
         students = self.deciding.load(requests)
-        self._held |= {s.student_id: s for s in students if isinstance(s, StudentFact)}
         with self._writing():
             decisions = iter(self.deciding.decide(requests, students))
         self._make_ready()
@@ -171,8 +173,10 @@ class EnrollmentUnit:
                 self.session.connection(), changed, events, self.recorder.operation_id(),
                 self.act.now,
             )  # fmt: skip
-            facts.forget(self._held.values(), but=changed)
-            self._held = {key[0]: facts.students[key[0]] for key in changed}
+            facts.settle(self._written, but=changed)
+            self._written = list(changed)
+            if facts.size() > KEPT:
+                facts.forget(but=changed)
 
     def count(self, results: list[Any], totals: Counter[str]) -> None:
         """Count outcomes; a row that cannot be read is a refused one."""

@@ -1,6 +1,7 @@
 """What the rules read about students beside their own row: enrollments, holds, overrides."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
@@ -116,9 +117,11 @@ class Transcripts:
             if course is not None and course.is_locked:
                 enrollments[course_id] = course.queue[student_id]
                 return
-        enrollments[course_id] = EnrollmentFact(
-            status, enrolled_on, since, since, place, grade, instead_of
-        )
+            enrollments[course_id] = EnrollmentFact(
+                status, enrolled_on, since, since, place, grade, instead_of
+            )
+        else:
+            enrollments[course_id] = self.facts.shared(status, enrolled_on, since, grade)
 
     def _put_hold(self, student_id: int, hold_id: int, *row: Any) -> None:
         blocks, kind, reason, _, from_on, until_on, *_ = row
@@ -154,14 +157,14 @@ class Transcripts:
             self.index_pause.end(of="enrollment_events")
         query = statements.recorded(is_sqlite=self.is_sqlite)
         parameters = statements.pair_parameters(sorted(keys), is_sqlite=self.is_sqlite)
-        latest: dict[Key, date] = {}
-        for student_id, course_id, action, on, grade in self._rows(query, parameters):
-            key = (student_id, course_id)
-            enrollment = self.facts.students[student_id].enrollments.get(course_id)
-            if enrollment is not None:
-                enrollment.recorded = (*enrollment.recorded, (action, on, grade))
-                latest[key] = max(on, latest.get(key, on))
-        for key, on in latest.items():
-            enrollment = self.facts.students[key[0]].enrollments.get(key[1])
-            if enrollment is not None and not enrollment.is_moved:
-                enrollment.changed_on = on
+        recorded: dict[Key, list[tuple[str, date, str | None]]] = {}
+        for student_id, course_id, *said in self._rows(query, parameters):
+            recorded.setdefault((student_id, course_id), []).append(tuple(said))
+        for (student_id, course_id), said in recorded.items():
+            enrollments = self.facts.students[student_id].enrollments
+            known = enrollments[course_id]
+            changed_on = known.changed_on if known.is_moved else max(on for _, on, _ in said)
+            own = replace(known, recorded=(*known.recorded, *said), changed_on=changed_on)
+            enrollments[course_id] = own
+            if known.status == "waitlisted":
+                self.facts.courses[course_id].queue[student_id] = own
