@@ -239,7 +239,7 @@ def add_to(app: typer.Typer) -> None:
         ] = ",",
         chunk: Annotated[
             int, typer.Option("--chunk", min=1, hidden=True, help="Rows decided together.")
-        ] = 50_000,
+        ] = 20_000,
     ) -> None:
         """Import students, terms, courses or enrollments.
 

@@ -69,7 +69,7 @@ class BatchOptions:
     """
 
     on_error: OnError = "abort"
-    chunk: int = 50_000
+    chunk: int = 20_000
     term: str | None = None
     allow_waitlist: bool = True
     all_or_none: bool = False
