@@ -192,11 +192,28 @@ def _add_students(app: typer.Typer) -> None:
                 autocompletion=complete.one_of(*STATUS.choices),
             ),
         ] = None,
+        under_load: Annotated[
+            str | None,
+            typer.Option(
+                "--under-load",
+                metavar="HOURS",
+                help="Who is enrolled in the term with fewer credit hours.",
+            ),
+        ] = None,
     ) -> None:
         """List students.
 
         Example: studentcli student list --search king
+
+        Example: studentcli student list --under-load 12 --term 2026FA
         """
+        if under_load is not None:
+            if search is not None or status is not None:
+                from studentcli.errors import Usage
+
+                raise Usage("--under-load stands alone", hint="leave out --search and --status")
+            _list_under_load(cli, under_load)
+            return
         from studentcli.services import views
 
         wanted = None if status is None else STATUS.read(status)
@@ -219,6 +236,20 @@ def _add_students(app: typer.Typer) -> None:
         number = values.identifier(student)
         row = cli.database.read(lambda session: views.show_student(session, number))
         record(row, STUDENT_COLUMNS, cli.fmt)
+
+
+def _list_under_load(cli: Cli, least: str) -> None:
+    """List who has fewer credit hours in the term than a minimum."""
+    from studentcli import values
+    from studentcli.services import views
+
+    hours = values.hours(least)
+    term, rows = cli.database.read(
+        lambda session: views.list_under_load(session, hours, cli.policy(), term=cli.term)
+    )
+    columns = (*STUDENT_COLUMNS[:3], Column("load", "Load", "hours"), *STUDENT_COLUMNS[3:])
+    footer = f"{len(rows)} students under {least} credits in {term}"
+    listing(rows, columns, cli.fmt, footer=footer)
 
 
 def _tell_live(cli: Cli, student: str) -> None:

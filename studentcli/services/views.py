@@ -1,19 +1,21 @@
 """What listings show: queries that only read, each row a plain dictionary of named values."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Numeric, case, cast, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from studentcli import errors, values
 from studentcli.database import listed_in
 from studentcli.models import Course, Student, StudentCourses, Term
 from studentcli.records import COURSE
-from studentcli.requests import CourseWord, Policy
+from studentcli.requests import CourseWord, Policy, Refusal
 from studentcli.services.resolve import (
     LIVE,
     CourseIndex,
+    current_term,
     find_course,
     find_student,
     is_sqlite,
@@ -201,6 +203,47 @@ def list_students(
     # Compared here: SQLite's lower() and that of a server with the C locale know ASCII alone.
     found = session.execute(query.execution_options(yield_per=5000)).mappings()
     return [dict(row) for row in found if part in _searched_text(row)]
+
+
+def list_under_load(
+    session: Session, hours: Decimal, policy: Policy, *, term: str | None = None
+) -> tuple[str, list[Row]]:
+    """List the active students who are enrolled in a term with less than a minimum load.
+
+    Args:
+        session: any.
+        hours: the minimum of credit hours; those who wait for a seat count for nothing.
+        policy: for today's date.
+        term: the term; the one that enrolling means when left out.
+
+    Returns:
+        The term's code, and rows as `list_students` with the `load`, by number.
+
+    Raises:
+        errors.UnknownTerm: when there is no such term, or none is meant.
+    """
+    require_term(session, term)
+    found = current_term(load_terms(session), policy) if term is None else term
+    if isinstance(found, Refusal):
+        raise found.error()
+    code = found if isinstance(found, str) else found.code
+    load = func.sum(Course.credit_hours)
+    query = (
+        _student_query()
+        .add_columns(type_coerce(load, Course.credit_hours.type).label("load"))
+        .join(StudentCourses, StudentCourses.student_id == Student.id)
+        .join(Course, Course.id == StudentCourses.course_id)
+        .join(Term, Term.id == Course.term_id)
+        .where(
+            Term.code == code,
+            Student.status == "active",
+            StudentCourses.status.in_(SEATED_STATUSES),
+        )
+        .group_by(Student.id)
+        .having(load < cast(str(hours), Numeric(7, 2)))
+        .order_by(Student.student_number)
+    )
+    return code, _rows(session, query)
 
 
 def _searched_text(row: Any) -> str:
