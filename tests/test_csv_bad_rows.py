@@ -42,6 +42,10 @@ BAD_ROWS = [
     ("ENROLL,S1,CS101,,,,,,", "bad-value"),
     ("enroll,,CS101,,,,,,", "malformed-id"),
     ("enroll,S1,,,,,,,", "malformed-id"),
+    ("enroll,1.23E+05,CS101,,,,,,", "malformed-id"),
+    ("enroll,1.23457e+11,CS101,,,,,,", "malformed-id"),
+    ('enroll,"1,23E+05",CS101,,,,,,', "malformed-id"),
+    ("enroll,1E+005,CS101,,,,,,", "malformed-id"),
     (f"enroll,{'x' * 65},CS101,,,,,,", "malformed-id"),
     ("enroll,S\x1b[2J1,CS101,,,,,,", "malformed-id"),
     ("enroll,S1,C\u009bS101,,,,,,", "malformed-id"),
@@ -82,6 +86,15 @@ def test_every_bad_row_is_told_by_its_line_and_the_good_ones_are_applied_when_as
         "refused": len(BAD_ROWS), "enrolled": 1, "unchanged": len(BAD_ROWS) - 1,
     }  # fmt: skip
     assert desk.statuses() == {("S2", "ALL/MATH200-1"): "enrolled"}
+
+
+def test_a_number_that_a_spreadsheet_shortened_is_refused_with_the_reason(desk: World) -> None:
+    _, items = desk.import_csv("student,family_name\n1.23E+05,King\nE+05,Ada\n1E05,Lin\n")
+    refusal = items[0].refusal
+    assert (refusal.code, len(items)) == ("malformed-id", 3)
+    assert "1.23E+05 is a number that a spreadsheet has shortened" in refusal.message
+    assert "as text" in str(refusal.hint)
+    assert [item.refusal for item in items[1:]] == [None, None]
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 7])

@@ -12,6 +12,7 @@ from studentcli import errors
 from studentcli.cli import complete
 from studentcli.cli.context import Cli, state
 from studentcli.cli.framework import command
+from studentcli.cli.sources import DelimiterOption, EncodingOption, FileOptions, opened
 from studentcli.records import KINDS
 from studentcli.render import DECISION_COLUMNS, Column, listing, note, safe_text
 from studentcli.render import error as tell_error
@@ -115,20 +116,14 @@ def _run_import(
     return result
 
 
-def _import(
-    cli: Cli, place: tuple[str, str, str], rejects: Path | None, options: dict[str, Any]
-) -> None:
+def _import(cli: Cli, file: FileOptions, rejects: Path | None, options: dict[str, Any]) -> None:
     """Open the file and where its rejects go, carry it through, and tell what came of it."""
     from studentcli.formats.report import RejectsFile, Report
-    from studentcli.formats.source import CsvSource
     from studentcli.services.batches import BatchOptions
 
-    file, encoding, delimiter = place
-    separator = "\t" if delimiter in {"\\t", "tab"} else delimiter
-    if len(separator) != 1:
-        raise errors.Usage("--delimiter takes one character")
-    with closing(CsvSource(file, encoding=encoding, delimiter=separator)) as source:
-        if rejects and rejects.exists() and Path(file).exists() and rejects.samefile(file):
+    path = Path(file.name)
+    with opened(cli, file) as source:
+        if rejects and rejects.exists() and path.exists() and rejects.samefile(path):
             raise errors.Usage(f"--rejects {rejects} is the file that is read", hint="name another")
         kept = RejectsFile(rejects, source.header) if rejects else None
         report = Report(kept, every_row=bool(cli.explicit_format), forecast=cli.dry_run)
@@ -231,12 +226,8 @@ def add_to(app: typer.Typer) -> None:
         strict: Annotated[
             bool, typer.Option("--strict", help="Refuse rows older than what is recorded.")
         ] = False,
-        encoding: Annotated[
-            str, typer.Option("--encoding", metavar="NAME", help="Encoding of the file.")
-        ] = "utf-8",
-        delimiter: Annotated[
-            str, typer.Option("--delimiter", metavar="CHARACTER", help="Between the cells.")
-        ] = ",",
+        encoding: EncodingOption = None,
+        delimiter: DelimiterOption = None,
         chunk: Annotated[
             int, typer.Option("--chunk", min=1, hidden=True, help="Rows decided together.")
         ] = 50_000,
@@ -254,7 +245,7 @@ def add_to(app: typer.Typer) -> None:
             "all_or_none": all_or_none,
             "strict": strict,
         }
-        _import(cli, (file, encoding, delimiter), rejects, options)
+        _import(cli, FileOptions(file, encoding, delimiter), rejects, options)
 
     @command(app, "export", panel=PANEL)
     def export(

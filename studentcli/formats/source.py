@@ -6,20 +6,23 @@ before anything is decided.
 
 import codecs
 import csv
+import gzip
 import hashlib
 import itertools
 import os
 import stat
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Final, cast
 
 from studentcli import errors
+from studentcli.formats import dialect
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 FIELD_LIMIT: Final = 128 * 1024
 LINE_LIMIT: Final = 4 * 1024 * 1024
 BLOCK: Final = 1024 * 1024
+GZIP: Final = b"\x1f\x8b"
 
 Row = tuple[int, list[str]]
 """The line on which a record begins (the header is line 1), and its cells."""
@@ -37,20 +41,32 @@ class CsvSource:
 
     Args:
         name: a path, or `-` for standard input. What cannot be read twice (standard input, a
-            pipe) is copied to a temporary file first.
-        encoding: of the text; a BOM is tolerated in UTF-8.
-        delimiter: between the cells, one character.
+            pipe, gzip) is copied to a temporary file first, as the text that it holds.
+        encoding: of the text; by its BOM when left out: UTF-16, else UTF-8.
+        delimiter: between the cells, one character; by the header when left out.
 
     Raises:
         errors.FileUnreadable: saying what is wrong and what to do.
     """
 
-    def __init__(self, name: str, *, encoding: str = "utf-8", delimiter: str = ",") -> None:
+    def __init__(
+        self, name: str, *, encoding: str | None = None, delimiter: str | None = None
+    ) -> None:
         self.name = "standard input" if name == "-" else name
-        self.encoding = _text_encoding(encoding)
-        self.delimiter = delimiter
+        named = None if encoding is None else dialect.text_encoding(encoding)
         self._file = self._open(name)
         try:
+            self._file.seek(0)
+            beginning = self._file.read(BLOCK)
+            self.encoding = named or dialect.encoding_of(beginning)
+            self._require_text(beginning)
+            header = dialect.first_line(beginning, self.encoding)
+            self.delimiter = delimiter or dialect.delimiter_of(header)
+            self._require_delimiter(header)
+            self.guesses = dialect.guesses(
+                None if named else self.encoding, None if delimiter else self.delimiter
+            )
+            """What was found out about the file and is not the rule, in words."""
             self._identity = self._stat()
             self.sha256 = self._hash()
             self.header = self._read_header()
@@ -63,17 +79,19 @@ class CsvSource:
         self._file.close()
 
     def _open(self, name: str) -> IO[bytes]:
+        """Open the file so that its text can be read twice; what is packed is unpacked."""
         try:
-            if name == "-":
-                return _spool(sys.stdin.buffer)
-            path = Path(name)
-            if path.is_dir():
-                raise errors.FileUnreadable(f"{name} is a folder, not a file")
-            opened = path.open("rb")
-            if stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            opened = _open_bytes(name)
+            if opened.read(len(GZIP)) != GZIP:
                 return opened
-            with opened:
-                return _spool(opened)
+            opened.seek(0)
+            with opened, gzip.GzipFile(fileobj=opened) as unpacked:
+                return _spool(cast("IO[bytes]", unpacked), self.name)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise errors.FileUnreadable(
+                f"{self.name} is gzip that ends too early or is damaged",
+                hint="pack it or fetch it anew; gzip -t checks it",
+            ) from error
         except OSError as error:
             raise errors.FileUnreadable(
                 f"{name} cannot be read: {error.strerror}",
@@ -97,12 +115,7 @@ class CsvSource:
     def _hash(self) -> str:
         digest = hashlib.sha256()
         self._file.seek(0)
-        first = True
         while block := self._file.read(BLOCK):
-            if first:
-                self._require_text(block)
-                self._require_delimiter(block)
-                first = False
             digest.update(block)
         return digest.hexdigest()
 
@@ -120,16 +133,15 @@ class CsvSource:
                 hint="export it as CSV UTF-8",
             )
 
-    def _require_delimiter(self, block: bytes) -> None:
-        """Stop at a header that another character separates, quoted or not."""
-        line = block.partition(b"\n")[0].decode(self.encoding, errors="replace")
-        other = next((mark for mark in (";", "\t", "|") if mark in line), None)
-        if self.delimiter in line or other is None:
+    def _require_delimiter(self, header: str) -> None:
+        """Stop at a header that another character separates than the one named."""
+        other = dialect.delimiter_of(header)
+        if self.delimiter in header or other not in header:
             return
-        shown = "'\\t'" if other == "\t" else f"'{other}'"
         raise errors.FileUnreadable(
-            f"{self.name} is separated by {shown}, not by {self.delimiter!r}",
-            hint=f"add --delimiter {shown}",
+            f"{self.name} is separated by {dialect.shown(other)},"
+            f" not by {dialect.shown(self.delimiter)}",
+            hint=f"add --delimiter {dialect.shown(other)}",
         )
 
     @property
@@ -230,29 +242,27 @@ class CsvSource:
         return errors.FileUnreadable(f"{self.name} is not {name}: {error}", hint=hint)
 
 
-def _text_encoding(name: str) -> str:
-    """Give an encoding by the name that Python knows it by; UTF-8 tolerates a BOM.
-
-    Raises:
-        errors.FileUnreadable: when there is none of that name for text.
-    """
-    try:
-        b"a;\xfc".decode(name, errors="replace")
-        known = codecs.lookup(name).name
-    except (LookupError, ValueError) as error:
-        raise errors.FileUnreadable(
-            f"there is no encoding {name!r}", hint="such as utf-8, cp1252 or utf-16"
-        ) from error
-    return "utf-8-sig" if known == "utf-8" else known
+def _open_bytes(name: str) -> IO[bytes]:
+    if name == "-":
+        return _spool(sys.stdin.buffer, "standard input")
+    path = Path(name)
+    if path.is_dir():
+        raise errors.FileUnreadable(f"{name} is a folder, not a file")
+    opened = path.open("rb")
+    if stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+        return opened
+    with opened:
+        return _spool(opened, name)
 
 
-def _spool(stream: IO[bytes]) -> IO[bytes]:
+def _spool(stream: IO[bytes], name: str) -> IO[bytes]:
     """Copy a stream that can be read only once; stop at once when it is no text."""
-    spooled = tempfile.TemporaryFile()  # noqa: SIM115  (the source closes it)
-    while block := stream.read(BLOCK):
-        if block.count(b"\0") == len(block):
-            spooled.close()
-            raise errors.FileUnreadable("the input is no text: it holds only NUL bytes")
-        spooled.write(block)
-    spooled.seek(0)
+    with ExitStack() as when_it_fails:
+        spooled = when_it_fails.enter_context(tempfile.TemporaryFile())
+        while block := stream.read(BLOCK):
+            if block.count(b"\0") == len(block):
+                raise errors.FileUnreadable(f"{name} is no text: it holds only NUL bytes")
+            spooled.write(block)
+        spooled.seek(0)
+        when_it_fails.pop_all()  # the source closes it
     return spooled
