@@ -260,11 +260,11 @@ def test_a_device_that_never_ends_is_refused_at_once(desk: World, run: Run) -> N
 # ── encodings and delimiters that somebody names ─────────────────────────────────────────
 
 
-def source(tmp_path: Path, content: bytes, **options: str) -> CsvSource:
+def source(tmp_path: Path, content: bytes, encoding: str) -> CsvSource:
     """Open a file of this content."""
     path = tmp_path / "in.csv"
     path.write_bytes(content)
-    return CsvSource(str(path), **options)
+    return CsvSource(str(path), encoding=encoding)
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "UTF8", "utf_8", "utf-8-sig"])

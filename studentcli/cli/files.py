@@ -12,7 +12,15 @@ from studentcli import errors
 from studentcli.cli import complete
 from studentcli.cli.context import Cli, state
 from studentcli.cli.framework import command
-from studentcli.cli.sources import DelimiterOption, EncodingOption, FileOptions, opened
+from studentcli.cli.sources import (
+    DelimiterOption,
+    EncodingOption,
+    FileOptions,
+    MapOption,
+    RowsOption,
+    WhereOption,
+    opened,
+)
 from studentcli.records import KINDS
 from studentcli.render import DECISION_COLUMNS, Column, listing, note, safe_text
 from studentcli.render import error as tell_error
@@ -125,7 +133,7 @@ def _import(cli: Cli, file: FileOptions, rejects: Path | None, options: dict[str
     with opened(cli, file) as source:
         if rejects and rejects.exists() and path.exists() and rejects.samefile(path):
             raise errors.Usage(f"--rejects {rejects} is the file that is read", hint="name another")
-        kept = RejectsFile(rejects, source.header) if rejects else None
+        kept = RejectsFile(rejects, source.columns) if rejects else None
         report = Report(kept, every_row=bool(cli.explicit_format), forecast=cli.dry_run)
         try:
             result = _run_import(cli, source, report, BatchOptions(term=cli.term, **options))
@@ -192,8 +200,9 @@ def _summary(cli: Cli, source: "CsvSource", result: "BatchResult") -> str:
         verb = ""
     number = f", batch {result.operation_id}" if result.operation_id else ""
     same = f", same file as batch {result.same_as}" if result.same_as else ""
+    left = f", {source.passed_over} left out" if source.passed_over else ""
     target = cli.named_database()
-    return f"{source.name}: {verb}{counts} of {rows} rows into {target}{number}{same}"
+    return f"{source.name}: {verb}{counts} of {rows} rows{left} into {target}{number}{same}"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -228,6 +237,9 @@ def add_to(app: typer.Typer) -> None:
         ] = False,
         encoding: EncodingOption = None,
         delimiter: DelimiterOption = None,
+        mapping: MapOption = None,
+        rows: RowsOption = None,
+        where: WhereOption = None,
         chunk: Annotated[
             int, typer.Option("--chunk", min=1, hidden=True, help="Rows decided together.")
         ] = 50_000,
@@ -245,7 +257,8 @@ def add_to(app: typer.Typer) -> None:
             "all_or_none": all_or_none,
             "strict": strict,
         }
-        _import(cli, FileOptions(file, encoding, delimiter), rejects, options)
+        source = FileOptions(file, encoding, delimiter, mapping, rows, where)
+        _import(cli, source, rejects, options)
 
     @command(app, "export", panel=PANEL)
     def export(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from studentcli.formats.output import temporary_beside
+from studentcli.formats.selection import column_name
 from studentcli.render import csv_writer, outcome_row, promotion_row, promotion_sentence
 from studentcli.requests import Decision, Promotion, Refusal
 
@@ -21,7 +22,7 @@ class RejectsFile:
 
     Args:
         path: where it goes; mode 0600.
-        header: the columns of the file that is read.
+        header: the columns of the file that is read, as they stand there.
 
     Raises:
         errors.Usage: when it cannot be written there.
@@ -29,7 +30,7 @@ class RejectsFile:
 
     def __init__(self, path: Path, header: list[str]) -> None:
         self.path = path
-        self._kept = [i for i, name in enumerate(header) if name not in ADDED_COLUMNS]
+        self._kept = [i for i, name in enumerate(header) if column_name(name) not in ADDED_COLUMNS]
         self._header = [header[i] for i in self._kept]
         self._width = len(header)
         self._file, self._temporary = temporary_beside(path)

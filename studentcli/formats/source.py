@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO, Final, cast
 
 from studentcli import errors
 from studentcli.formats import dialect
+from studentcli.formats.selection import Selection
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -44,15 +45,24 @@ class CsvSource:
             pipe, gzip) is copied to a temporary file first, as the text that it holds.
         encoding: of the text; by its BOM when left out: UTF-16, else UTF-8.
         delimiter: between the cells, one character; by the header when left out.
+        selection: what its columns are called here, and which rows are meant; all when left out.
 
     Raises:
         errors.FileUnreadable: saying what is wrong and what to do.
     """
 
     def __init__(
-        self, name: str, *, encoding: str | None = None, delimiter: str | None = None
+        self,
+        name: str,
+        *,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        selection: Selection | None = None,
     ) -> None:
         self.name = "standard input" if name == "-" else name
+        self.selection = selection or Selection()
+        self.passed_over = 0
+        """How many rows of the last reading were not meant."""
         named = None if encoding is None else dialect.text_encoding(encoding)
         self._file = self._open(name)
         try:
@@ -69,7 +79,9 @@ class CsvSource:
             """What was found out about the file and is not the rule, in words."""
             self._identity = self._stat()
             self.sha256 = self._hash()
-            self.header = self._read_header()
+            self.columns = self._read_columns()
+            """The header as it stands there."""
+            self.header = self._name_columns()
         except BaseException:
             self.close()
             raise
@@ -166,6 +178,11 @@ class CsvSource:
 
     def blocks(self) -> Iterator[list[list[str]]]:
         """Read the records after the header in lists of some hundred, without their lines."""
+        if not self.selection.takes_all:
+            rows = self.rows()
+            while picked := [cells for _, cells in itertools.islice(rows, 500)]:
+                yield picked
+            return
         with self._reader() as reader:
             try:
                 records = filter(None, reader)
@@ -194,12 +211,20 @@ class CsvSource:
             text.detach()
 
     def rows(self) -> Iterator[Row]:
-        """Read the records after the header."""
+        """Read the records after the header that are meant."""
         records = self.records()
         next(records, None)
-        return records
+        self.passed_over = 0
+        return records if self.selection.takes_all else self._picked(records)
 
-    def _read_header(self) -> list[str]:
+    def _picked(self, records: Iterator[Row]) -> Iterator[Row]:
+        for line, cells in records:
+            if self.selection.picks(line, cells, self.header):
+                yield line, cells
+            else:
+                self.passed_over += 1
+
+    def _read_columns(self) -> list[str]:
         records = self.records()
         first = next(records, None)
         records.close()  # type: ignore[attr-defined]
@@ -207,7 +232,10 @@ class CsvSource:
             raise errors.FileUnreadable(
                 f"{self.name} is empty", hint="its first line must name the columns"
             )
-        header = [cell.strip().lower() for cell in first[1]]
+        return first[1]
+
+    def _name_columns(self) -> list[str]:
+        header = self.selection.header(self.columns, self.name)
         twice = sorted({name for name in header if header.count(name) > 1})
         if twice:
             raise errors.FileUnreadable(f"{self.name} names the column {twice[0]!r} twice")
