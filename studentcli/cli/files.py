@@ -156,8 +156,7 @@ def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult"
         is_enrollments = {"student", "course"} <= set(source.header)
         columns = ENROLLMENT_OUTCOMES if is_enrollments else RECORD_OUTCOMES
         listing(report.rows(aborted=result.aborted), columns, cli.explicit_format)
-    for line, refusal in report.refused:
-        sys.stderr.write(f"line {line}: {safe_text(refusal.message)} [{refusal.code}]\n")
+    _tell_refused(cli, report)
     untold = result.refused - len(report.refused)
     if untold > 0:
         counts = ", ".join(f"{count} {code}" for code, count in report.codes.most_common())
@@ -177,6 +176,19 @@ def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult"
             hint="mend the rows, or apply the good ones with --on-error skip --rejects FILE",
         )
         tell_error(error, cli.explicit_format)
+
+
+def _tell_refused(cli: Cli, report: "Report") -> None:
+    """Tell the refused rows, and what there is instead of what was not found: never taken."""
+    from studentcli.services.near import find_near
+
+    near: dict[Any, list[str]] = {}
+    if report.missed:
+        near = cli.database.read(lambda session: find_near(session, report.missed.values()))
+    for line, refusal in report.refused:
+        names = near.get(report.missed.get(line), [])
+        exists = f"; {' and '.join(names)} exist{'s' * (len(names) == 1)}" if names else ""
+        sys.stderr.write(f"line {line}: {safe_text(refusal.message + exists)} [{refusal.code}]\n")
 
 
 def _tell_consequences(cli: Cli, report: "Report", result: "BatchResult") -> None:
