@@ -1,7 +1,6 @@
 """import and export: whole files, in one transaction, with an outcome for every row."""
 
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ from studentcli import errors
 from studentcli.cli import complete
 from studentcli.cli.context import Cli, state
 from studentcli.cli.framework import command
+from studentcli.cli.progress import Progress
 from studentcli.cli.sources import (
     DelimiterOption,
     EncodingOption,
@@ -44,53 +44,6 @@ EXPORTS = (*KINDS, "enrollments")
 ON_ERROR = ("abort", "skip")
 
 
-class Progress:
-    """Rows done, rate and time left, on stderr: only at a terminal, only after a second."""
-
-    def __init__(self, total: int, *, shown: bool) -> None:
-        self.total = total
-        self.shown = shown
-        self.started = time.monotonic()
-        self.done = 0
-        self._bar: Any = None
-        self._task: Any = None
-
-    def restart(self) -> None:
-        """Begin at the first row again."""
-        self.done = 0
-
-    def advance(self, rows: int) -> None:
-        """Count rows that are done."""
-        self.done += rows
-        if not self.shown or time.monotonic() - self.started < 1:
-            return
-        if self._bar is None:
-            self._bar = self._make_bar()
-            self._task = self._bar.add_task("importing", total=self.total)
-            self._bar.start()
-        rate = self.done / (time.monotonic() - self.started)
-        self._bar.update(self._task, completed=self.done, rate=f"{rate:,.0f} rows/s")
-
-    def _make_bar(self) -> Any:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        return Bar(
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            console=Console(file=sys.stderr),
-            transient=True,
-        )
-
-    def stop(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-
-
 def _run_import(
     cli: Cli, source: "CsvSource", report: "Report", options: "BatchOptions"
 ) -> "BatchResult":
@@ -101,7 +54,8 @@ def _run_import(
     kind = reader.kind.plural if reader.kind else "enrollments"
     act = cli.act(f"import-{kind}", channel="csv", source=source.name, source_sha256=source.sha256)
     survey = reader.survey()
-    progress = Progress(survey.rows, shown=cli.has_terminal and not cli.quiet)
+    shown = cli.has_terminal and not cli.quiet
+    progress = Progress(survey.rows, None if cli.dry_run else act, shown=shown)
 
     def sink_for() -> batches.Sink:
         report.restart()
