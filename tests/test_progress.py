@@ -39,7 +39,7 @@ def seen_at_a_terminal(world: World, folder: Path, *options: str) -> str:
     except OSError:  # Linux ends a terminal with an error
         pass
     os.close(ours)
-    assert process.wait(30) == 0
+    assert process.wait(30) == 0, shown.decode()
     return shown.decode()
 
 

@@ -76,7 +76,7 @@ class Progress:
     def _show(self, now: float) -> None:
         if self._bar is None:
             self._bar = self._make_bar()
-            self._task = self._bar.add_task("importing", total=self.total)
+            self._task = self._bar.add_task("importing", total=self.total, rate="")
             self._bar.start()
         self._bar.update(self._task, completed=self.done, rate=f"{self._rate(now):,.0f} rows/s")
 
