@@ -44,7 +44,10 @@ def encoding_of(beginning: bytes) -> str:
 def first_line(beginning: bytes, encoding: str) -> str:
     """Give the first line that holds anything, as far as it can be read."""
     decoder = codecs.getincrementaldecoder(encoding)("replace")
-    text = decoder.decode(beginning[:HEADER_LIMIT]).lstrip("\r\n")
+    try:
+        text = decoder.decode(beginning[:HEADER_LIMIT]).lstrip("\r\n")
+    except UnicodeError:  # UTF-16 without its BOM is refused when the file is read
+        return ""
     return _LINE_END.split(text, maxsplit=1)[0]
 
 

@@ -266,6 +266,8 @@ class CsvSource:
                 return errors.FileUnreadable(
                     f"{self.name} is not {name}: byte {at} (line {line}), 0x{byte:02x}", hint=hint
                 )
+            except UnicodeError:  # UTF-16 or UTF-32 without a BOM, which knows no place
+                break
             offset += len(raw)
         return errors.FileUnreadable(f"{self.name} is not {name}: {error}", hint=hint)
 
