@@ -31,6 +31,7 @@ DECIDED: Final = "enrollment_decided"
 REFUSED: Final = "enrollment_refused"
 PROMOTED: Final = "enrollment_promoted"
 FAILED: Final = "operation_failed"
+PROGRESS: Final = "batch_progress"
 
 IN_MEMORY: Final = 1024 * 1024
 """Bytes of lines that wait in memory for the commit; a batch's wait in a temporary file."""
@@ -97,6 +98,12 @@ def _tell_failure(record: logging.LogRecord) -> None:
 def is_on() -> bool:
     """Tell whether anybody reads the lines that tell how a request went."""
     return LOGGER.isEnabledFor(logging.WARNING)
+
+
+def progressed(channel: str, actor: str, request_key: str, **counts: int | None) -> None:
+    """Log how far a batch is, at once: a line that promises nothing about its outcome."""
+    common = {"channel": channel, "actor": actor, "request_key": request_key}
+    LOGGER.info(PROGRESS, extra={**common, **counts})
 
 
 class Trail:

@@ -23,6 +23,7 @@ _INTEGER = re.compile(r"[0-9]{1,9}", re.ASCII)
 _HOURS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,2})?", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _GRADE = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9+\-.]{1,8}", re.ASCII)
+_SCIENTIFIC = re.compile(r"[0-9]+([.,][0-9]+)?[Ee]\+[0-9]+", re.ASCII)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
@@ -52,7 +53,8 @@ def identifier(text: str) -> str:
     """Read a student number, or the code of a course, term or section.
 
     Raises:
-        errors.MalformedId: when it is empty, too long, or holds characters that nobody sees.
+        errors.MalformedId: when it is empty, too long, holds characters that nobody sees, or is
+            what a spreadsheet made of a long number.
     """
     value = normal(text)
     if not value:
@@ -64,6 +66,12 @@ def identifier(text: str) -> str:
         raise errors.MalformedId(
             f"'{safe_text(value)}' holds a control or invisible character",
             hint="type it anew: such characters come along when text is copied",
+        )
+    if "+" in value and _SCIENTIFIC.fullmatch(value):
+        # The digits behind those shown are lost: it could be any of many numbers.
+        raise errors.MalformedId(
+            f"{value} is a number that a spreadsheet has shortened",
+            hint="format the column as text, and export it anew from where it came",
         )
     return value
 

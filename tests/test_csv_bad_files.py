@@ -1,5 +1,6 @@
 """CSV files as people send them: read as they are meant, or refused before anything is written."""
 
+import gzip
 import os
 import threading
 import unicodedata
@@ -58,6 +59,61 @@ def test_a_file_from_any_program_means_what_its_rows_say(desk: World, content: s
     assert desk.count("enrollment_events") == 2
 
 
+PACKED = gzip.compress(b"student,course\nS1,CS101\nS2,CS101\n")
+SAID = {
+    "semicolon": (b"student;course\nS1;CS101\nS2;CS101\n", "separated by ';', by its header"),
+    "semicolon-quoted": (
+        b'"student";"_a, b";"course"\n"S1";"x,y";"CS101"\nS2;;CS101\n',
+        "separated by ';', by its header",
+    ),
+    "semicolon-bom": (
+        b"\xef\xbb\xbfstudent;course\r\nS1;CS101\r\nS2;CS101",
+        "separated by ';', by its header",
+    ),
+    "tab": (b"student\tcourse\nS1\tCS101\nS2\tCS101\n", "separated by '\\t', by its header"),
+    "pipe": (b"student|course\nS1|CS101\nS2|CS101\n", "separated by '|', by its header"),
+    "utf-16-le": (
+        "student,course\nS1,CS101\nS2,CS101\n".encode("utf-16"),
+        "read as UTF-16, by its first bytes",
+    ),
+    "utf-16-be": (
+        b"\xfe\xff" + "\r\nstudent,course\rS1,CS101\rS2,CS101".encode("utf-16-be"),
+        "read as UTF-16, by its first bytes",
+    ),
+    "comma-wins": (b"student,_a;b,course\nS1,,CS101\nS2,;,CS101\n", None),
+    "gzip": (PACKED, None),
+    "gzip-in-two-parts": (
+        gzip.compress(b"student,course\nS1,CS101\n") + gzip.compress(b"S2,CS101\n"), None,
+    ),
+    "gzip-of-tabs": (
+        gzip.compress(b"student\tcourse\nS1\tCS101\nS2\tCS101\n"),
+        "separated by '\\t', by its header",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SAID)
+def test_what_a_file_shows_about_itself_is_taken_and_said_aloud(
+    desk: World, offer: Offer, case: str
+) -> None:
+    content, said = SAID[case]
+    code, stderr = offer(content)
+    assert code == 0
+    *told, summary = stderr.splitlines()
+    assert told == ([] if said is None else [f"note: in.csv is {said}"])
+    assert "2 enrolled of 2 rows" in summary
+    assert desk.statuses() == BOTH
+    assert offer(content, "-q") == (0, "")
+
+
+def test_a_packed_file_on_standard_input_is_the_same_file(desk: World, run: Run) -> None:
+    run("import", "-", database=desk.url, stdin=gzip.decompress(PACKED))
+    done = run("import", "-", database=desk.url, stdin=PACKED)
+    assert (done.returncode, desk.statuses()) == (0, BOTH)
+    assert "2 unchanged of 2 rows" in done.stderr
+    assert "same file as batch" in done.stderr
+
+
 def test_the_same_number_composed_and_decomposed_is_one_student(desk: World) -> None:
     composed = unicodedata.normalize("NFC", "Ångström-É1")
     decomposed = unicodedata.normalize("NFD", composed)
@@ -91,18 +147,17 @@ UNREADABLE = {
     "empty": (b"", "is empty"),
     "line-breaks-only": (b"\n\r\n\n", "is empty"),
     "bom-only": (b"\xef\xbb\xbf", "is empty"),
-    "utf-16-le": ("student,course\n".encode("utf-16"), "--encoding utf-16"),
-    "utf-16-be": (b"\xfe\xff" + "student,course\n".encode("utf-16-be"), "--encoding utf-16"),
     "utf-16-no-bom": ("student,course\n".encode("utf-16-le"), "NUL at byte 1"),
+    "gzip-cut": (gzip.compress(b"student,course\nS1,CS101\n")[:-9], "ends too early"),
+    "gzip-no-text": (gzip.compress(b"student,course\nS1,M\xfcller\n"), "byte 19 (line 2)"),
+    "gzip-header-alone": (b"\x1f\x8b", "damaged"),
+    "gzip-damaged": (b"\x1f\x8b\x08\x00" + b"\xff" * 40, "damaged"),
+    "gzip-of-zeros": (gzip.compress(b"\0" * 3_000_000), "only NUL bytes"),
     "nul": (b"student,course\nS1,CS\x00101\n", "NUL at byte 20"),
     "latin-1": (LATIN, f"byte {LATIN.index(b'M') + 1} (line 3)"),
     "latin-1-crlf": (LATIN.replace(b"\n", b"\r\n"), f"byte {LATIN.index(b'M') + 3} (line 3)"),
     "latin-1-header": (b"student,pr\xe9nom\n", "byte 10 (line 1)"),
     "truncated-utf-8": (b"student,_x\nS1,\xc3", "byte 14 (line 2)"),
-    "semicolon": (b"student;course\nS1;CS101\n", "--delimiter ';'"),
-    "semicolon-quoted": (b'"student";"course"\n"S1";"CS101"\n', "--delimiter ';'"),
-    "semicolon-bom": (b"\xef\xbb\xbfstudent;course\r\nS1;CS101\r\n", "--delimiter ';'"),
-    "tab": (b"student\tcourse\nS1\tCS101\n", "--delimiter '\\t'"),
     "unclosed-quote": (b'student,course\nS1,CS101\nS2,"CS101\nS3,CS101\n', "line 3"),
     "unclosed-quote-far": (b'student,_x\nS1,"\n' + b"S2,x\n" * 50_000, "line 2"),
     "unclosed-quote-header": (b'student,"course\nS1,CS101\n', "line 1"),
@@ -205,11 +260,11 @@ def test_a_device_that_never_ends_is_refused_at_once(desk: World, run: Run) -> N
 # ── encodings and delimiters that somebody names ─────────────────────────────────────────
 
 
-def source(tmp_path: Path, content: bytes, **options: str) -> CsvSource:
+def source(tmp_path: Path, content: bytes, encoding: str) -> CsvSource:
     """Open a file of this content."""
     path = tmp_path / "in.csv"
     path.write_bytes(content)
-    return CsvSource(str(path), **options)
+    return CsvSource(str(path), encoding=encoding)
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "UTF8", "utf_8", "utf-8-sig"])
@@ -250,6 +305,23 @@ def test_a_named_delimiter_is_read(desk: World, offer: Offer, name: str, letter:
     content = b"student,course\nS1,CS101\nS2,CS101\n".replace(b",", letter.encode())
     assert offer(content, "-q", "--delimiter", name) == (0, "")
     assert desk.statuses() == BOTH
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "hint"),
+    [
+        (b"student;course\nS1;CS101\n", ["--delimiter", ","], "--delimiter ';'"),
+        (b"student,course\nS1,CS101\n", ["--delimiter", ";"], "--delimiter ','"),
+        ("student,course\n".encode("utf-16"), ["--encoding", "utf-8"], "--encoding utf-16"),
+    ],
+)
+def test_what_somebody_names_wrongly_is_not_replaced_by_a_guess(
+    desk: World, offer: Offer, content: bytes, options: list[str], hint: str
+) -> None:
+    code, stderr = offer(content, *options)
+    assert code == 2
+    assert hint in stderr
+    assert desk.statuses() == {}
 
 
 @pytest.mark.parametrize("letter", ['"', "\n", "\r", " "])

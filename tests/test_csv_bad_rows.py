@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
+from studentcli.requests import CourseWord
 from studentcli.services.batches import BatchResult
+from studentcli.services.near import find_near
 from tests.conftest import Offer, Run
 from tests.desk import (
     codes,
@@ -42,6 +44,10 @@ BAD_ROWS = [
     ("ENROLL,S1,CS101,,,,,,", "bad-value"),
     ("enroll,,CS101,,,,,,", "malformed-id"),
     ("enroll,S1,,,,,,,", "malformed-id"),
+    ("enroll,1.23E+05,CS101,,,,,,", "malformed-id"),
+    ("enroll,1.23457e+11,CS101,,,,,,", "malformed-id"),
+    ('enroll,"1,23E+05",CS101,,,,,,', "malformed-id"),
+    ("enroll,1E+005,CS101,,,,,,", "malformed-id"),
     (f"enroll,{'x' * 65},CS101,,,,,,", "malformed-id"),
     ("enroll,S\x1b[2J1,CS101,,,,,,", "malformed-id"),
     ("enroll,S1,C\u009bS101,,,,,,", "malformed-id"),
@@ -82,6 +88,14 @@ def test_every_bad_row_is_told_by_its_line_and_the_good_ones_are_applied_when_as
         "refused": len(BAD_ROWS), "enrolled": 1, "unchanged": len(BAD_ROWS) - 1,
     }  # fmt: skip
     assert desk.statuses() == {("S2", "ALL/MATH200-1"): "enrolled"}
+
+
+def test_a_number_that_a_spreadsheet_shortened_is_refused_with_the_reason(desk: World) -> None:
+    _, items = desk.import_csv("student,family_name\n1.23E+05,King\nE+05,Ada\n1E05,Lin\n")
+    refusal = items[0].refusal
+    assert (refusal.code, len(items)) == ("malformed-id", 3)
+    assert "1.23E+05 is a number that a spreadsheet has shortened" in refusal.message
+    assert [item.refusal for item in items[1:]] == [None, None]
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 7])
@@ -345,3 +359,51 @@ def test_an_excel_export_holds_no_cell_that_a_spreadsheet_would_run(desk: World,
     found = {line[0]: line[2] for line in lines}
     assert [found[f"F{n}"] for n in range(len(FORMULAS))] == [f"'{cell}" for cell in FORMULAS]
     assert found["00731"] == found["'-17"] == "O'Neil-King"
+
+
+# ── what is not found ────────────────────────────────────────────────────────────────────
+
+
+def test_what_differs_in_zeros_case_or_spaces_is_told_and_never_taken(
+    world: World, command: Run, tmp_path: Path
+) -> None:
+    world.student("01103", "S0012", "s12", "AB 7", "10", "Å1")
+    world.term("2027SP")
+    world.course("CS101", "MA007", term="ALL")
+    world.course("CS101", term="2027SP", section="002")
+    asked = {
+        "1103,CS101": "there is no student 1103; 01103 exists",
+        "001103,CS101": "there is no student 001103; 01103 exists",
+        "S12,CS101": "there is no student S12; s12 and S0012 exist",
+        "ab7,CS101": "there is no student ab7; AB 7 exists",
+        "1,CS101": "there is no student 1",
+        "S9,CS101": "there is no student S9",
+        "10,ma7": "there is no course ma7 in term ALL; ALL/MA007-1 exists",
+        "10,CS101-2": "there is no course CS101-2 in term ALL; 2027SP/CS101-002 exists",
+        "10,PHYS1": "there is no course PHYS1 in term ALL",
+    }
+    (tmp_path / "in.csv").write_text("student,course\n" + "".join(f"{row}\n" for row in asked))
+    before = rows(world, "student_courses")
+    done = command("import", "in.csv", "--term", "ALL", "--on-error", "skip", database=world)
+    assert done.returncode == 6
+    assert done.stderr.splitlines()[: len(asked)] == [
+        f"line {line}: {told} [unknown-{'student' if 'student' in told else 'course'}]"
+        for line, told in enumerate(asked.values(), 2)
+    ]
+    assert rows(world, "student_courses") == before
+
+
+def test_the_help_for_what_is_not_found_is_two_queries_for_the_whole_file(world: World) -> None:
+    world.student("01103")
+    world.course("CS101")
+    words: list[str | CourseWord] = [str(number) for number in range(1100, 1150)]
+    words += [CourseWord("cs101"), CourseWord("X")]
+    queries: list[str] = []
+    with world.database.session(writes=False) as session:
+        event.listen(
+            session.connection(), "before_cursor_execute",
+            lambda _c, _cursor, statement, *_: queries.append(statement),
+        )  # fmt: skip
+        near = find_near(session, words)
+    assert near == {"1103": ["01103"], CourseWord("cs101"): ["ALL/CS101-1"]}
+    assert len(queries) == 2

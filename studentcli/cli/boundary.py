@@ -22,6 +22,7 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
         return answer(_group(app))
     install_signals()
     state.fmt, state.recorded, state.signal = _format_of(arguments), False, None
+    state.place = None
     code = _run(app, arguments)
     try:
         sys.stdout.flush()
@@ -120,8 +121,11 @@ def _interrupted() -> int:
     outcome = (
         "the change was already recorded" if state.recorded else "rolled back, nothing was changed"
     )
+    place = ""
+    if state.place is not None and not state.recorded:
+        place = " at row {:,} of {:,}".format(*state.place)
     with contextlib.suppress(OSError):
-        sys.stderr.write(f"{word}: {outcome}\n")
+        sys.stderr.write(f"{word}{place}: {outcome}\n")
     return ExitStatus.TERMINATED if terminated else ExitStatus.INTERRUPTED
 
 

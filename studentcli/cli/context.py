@@ -36,6 +36,8 @@ class State:
     """Whether the command's change is committed."""
     signal: int | None = None
     """The signal that asked the process to stop, if one did."""
+    place: tuple[int, int] | None = None
+    """How many rows of a file are decided, and how many there are."""
 
 
 state = State()

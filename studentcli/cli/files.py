@@ -1,7 +1,6 @@
 """import and export: whole files, in one transaction, with an outcome for every row."""
 
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,16 @@ from studentcli import errors
 from studentcli.cli import complete
 from studentcli.cli.context import Cli, state
 from studentcli.cli.framework import command
+from studentcli.cli.progress import Progress
+from studentcli.cli.sources import (
+    DelimiterOption,
+    EncodingOption,
+    FileOptions,
+    MapOption,
+    RowsOption,
+    WhereOption,
+    opened,
+)
 from studentcli.records import KINDS
 from studentcli.render import DECISION_COLUMNS, Column, listing, note, safe_text
 from studentcli.render import error as tell_error
@@ -35,53 +44,6 @@ EXPORTS = (*KINDS, "enrollments")
 ON_ERROR = ("abort", "skip")
 
 
-class Progress:
-    """Rows done, rate and time left, on stderr: only at a terminal, only after a second."""
-
-    def __init__(self, total: int, *, shown: bool) -> None:
-        self.total = total
-        self.shown = shown
-        self.started = time.monotonic()
-        self.done = 0
-        self._bar: Any = None
-        self._task: Any = None
-
-    def restart(self) -> None:
-        """Begin at the first row again."""
-        self.done = 0
-
-    def advance(self, rows: int) -> None:
-        """Count rows that are done."""
-        self.done += rows
-        if not self.shown or time.monotonic() - self.started < 1:
-            return
-        if self._bar is None:
-            self._bar = self._make_bar()
-            self._task = self._bar.add_task("importing", total=self.total)
-            self._bar.start()
-        rate = self.done / (time.monotonic() - self.started)
-        self._bar.update(self._task, completed=self.done, rate=f"{rate:,.0f} rows/s")
-
-    def _make_bar(self) -> Any:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        return Bar(
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            console=Console(file=sys.stderr),
-            transient=True,
-        )
-
-    def stop(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-
-
 def _run_import(
     cli: Cli, source: "CsvSource", report: "Report", options: "BatchOptions"
 ) -> "BatchResult":
@@ -92,7 +54,8 @@ def _run_import(
     kind = reader.kind.plural if reader.kind else "enrollments"
     act = cli.act(f"import-{kind}", channel="csv", source=source.name, source_sha256=source.sha256)
     survey = reader.survey()
-    progress = Progress(survey.rows, shown=cli.has_terminal and not cli.quiet)
+    shown = cli.has_terminal and not cli.quiet
+    progress = Progress(survey.rows, None if cli.dry_run else act, shown=shown)
 
     def sink_for() -> batches.Sink:
         report.restart()
@@ -115,22 +78,16 @@ def _run_import(
     return result
 
 
-def _import(
-    cli: Cli, place: tuple[str, str, str], rejects: Path | None, options: dict[str, Any]
-) -> None:
+def _import(cli: Cli, file: FileOptions, rejects: Path | None, options: dict[str, Any]) -> None:
     """Open the file and where its rejects go, carry it through, and tell what came of it."""
     from studentcli.formats.report import RejectsFile, Report
-    from studentcli.formats.source import CsvSource
     from studentcli.services.batches import BatchOptions
 
-    file, encoding, delimiter = place
-    separator = "\t" if delimiter in {"\\t", "tab"} else delimiter
-    if len(separator) != 1:
-        raise errors.Usage("--delimiter takes one character")
-    with closing(CsvSource(file, encoding=encoding, delimiter=separator)) as source:
-        if rejects and rejects.exists() and Path(file).exists() and rejects.samefile(file):
+    path = Path(file.name)
+    with opened(cli, file) as source:
+        if rejects and rejects.exists() and path.exists() and rejects.samefile(path):
             raise errors.Usage(f"--rejects {rejects} is the file that is read", hint="name another")
-        kept = RejectsFile(rejects, source.header) if rejects else None
+        kept = RejectsFile(rejects, source.columns) if rejects else None
         report = Report(kept, every_row=bool(cli.explicit_format), forecast=cli.dry_run)
         try:
             result = _run_import(cli, source, report, BatchOptions(term=cli.term, **options))
@@ -153,8 +110,7 @@ def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult"
         is_enrollments = {"student", "course"} <= set(source.header)
         columns = ENROLLMENT_OUTCOMES if is_enrollments else RECORD_OUTCOMES
         listing(report.rows(aborted=result.aborted), columns, cli.explicit_format)
-    for line, refusal in report.refused:
-        sys.stderr.write(f"line {line}: {safe_text(refusal.message)} [{refusal.code}]\n")
+    _tell_refused(cli, report)
     untold = result.refused - len(report.refused)
     if untold > 0:
         counts = ", ".join(f"{count} {code}" for code, count in report.codes.most_common())
@@ -174,6 +130,19 @@ def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult"
             hint="mend the rows, or apply the good ones with --on-error skip --rejects FILE",
         )
         tell_error(error, cli.explicit_format)
+
+
+def _tell_refused(cli: Cli, report: "Report") -> None:
+    """Tell the refused rows, and what there is instead of what was not found: never taken."""
+    from studentcli.services.near import find_near
+
+    near: dict[Any, list[str]] = {}
+    if report.missed:
+        near = cli.database.read(lambda session: find_near(session, report.missed.values()))
+    for line, refusal in report.refused:
+        names = near.get(report.missed.get(line), [])
+        exists = f"; {' and '.join(names)} exist{'s' * (len(names) == 1)}" if names else ""
+        sys.stderr.write(f"line {line}: {safe_text(refusal.message + exists)} [{refusal.code}]\n")
 
 
 def _tell_consequences(cli: Cli, report: "Report", result: "BatchResult") -> None:
@@ -197,8 +166,9 @@ def _summary(cli: Cli, source: "CsvSource", result: "BatchResult") -> str:
         verb = ""
     number = f", batch {result.operation_id}" if result.operation_id else ""
     same = f", same file as batch {result.same_as}" if result.same_as else ""
+    left = f", {source.passed_over} left out" if source.passed_over else ""
     target = cli.named_database()
-    return f"{source.name}: {verb}{counts} of {rows} rows into {target}{number}{same}"
+    return f"{source.name}: {verb}{counts} of {rows} rows{left} into {target}{number}{same}"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -231,12 +201,11 @@ def add_to(app: typer.Typer) -> None:
         strict: Annotated[
             bool, typer.Option("--strict", help="Refuse rows older than what is recorded.")
         ] = False,
-        encoding: Annotated[
-            str, typer.Option("--encoding", metavar="NAME", help="Encoding of the file.")
-        ] = "utf-8",
-        delimiter: Annotated[
-            str, typer.Option("--delimiter", metavar="CHARACTER", help="Between the cells.")
-        ] = ",",
+        encoding: EncodingOption = None,
+        delimiter: DelimiterOption = None,
+        mapping: MapOption = None,
+        rows: RowsOption = None,
+        where: WhereOption = None,
         chunk: Annotated[
             int, typer.Option("--chunk", min=1, hidden=True, help="Rows decided together.")
         ] = 20_000,
@@ -254,7 +223,8 @@ def add_to(app: typer.Typer) -> None:
             "all_or_none": all_or_none,
             "strict": strict,
         }
-        _import(cli, (file, encoding, delimiter), rejects, options)
+        source = FileOptions(file, encoding, delimiter, mapping, rows, where)
+        _import(cli, source, rejects, options)
 
     @command(app, "export", panel=PANEL)
     def export(

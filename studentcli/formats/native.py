@@ -77,7 +77,8 @@ def kind_of(header: list[str], name: str) -> str:
     if unknown:
         raise errors.FileUnreadable(
             f"{name} has a column {unknown[0]!r}, which {kind} files do not have",
-            hint=f"{kind} files have {', '.join(sorted(known))}; begin others with an underscore",
+            hint=f"{kind} files have {', '.join(sorted(known))};"
+            " begin others with an underscore, or say what they are with --map",
         )
     return kind
 

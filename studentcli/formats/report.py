@@ -5,11 +5,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
 from studentcli.formats.output import temporary_beside
+from studentcli.formats.selection import column_name
 from studentcli.render import csv_writer, outcome_row, promotion_row, promotion_sentence
-from studentcli.requests import Decision, Promotion, Refusal
+from studentcli.requests import CourseWord, Decision, Outcome, Promotion, Refusal
 
 ADDED_COLUMNS: Final = ("_line", "_code", "_reason", "_request")
 SHOWN: Final = 50
@@ -21,7 +22,7 @@ class RejectsFile:
 
     Args:
         path: where it goes; mode 0600.
-        header: the columns of the file that is read.
+        header: the columns of the file that is read, as they stand there.
 
     Raises:
         errors.Usage: when it cannot be written there.
@@ -29,7 +30,7 @@ class RejectsFile:
 
     def __init__(self, path: Path, header: list[str]) -> None:
         self.path = path
-        self._kept = [i for i, name in enumerate(header) if name not in ADDED_COLUMNS]
+        self._kept = [i for i, name in enumerate(header) if column_name(name) not in ADDED_COLUMNS]
         self._header = [header[i] for i in self._kept]
         self._width = len(header)
         self._file, self._temporary = temporary_beside(path)
@@ -75,6 +76,8 @@ class Report:
         self.rejects = rejects
         self.forecast = forecast
         self.refused: list[tuple[int, Refusal]] = []
+        self.missed: dict[int, str | CourseWord] = {}
+        """What the rows among `refused` name that does not exist, by their line."""
         self.codes: Counter[str] = Counter()
         self.superseded: list[str] = []
         self.promotions: list[Promotion] = []
@@ -87,6 +90,7 @@ class Report:
     def restart(self) -> None:
         """Forget what was taken."""
         self.refused.clear()
+        self.missed.clear()
         self.codes.clear()
         self.superseded.clear()
         self.promotions.clear()
@@ -111,6 +115,7 @@ class Report:
             line = outcome.change.line or 0
             if outcome.result == "refused":
                 self._refuse(line, cells, outcome.refusals[0], first)
+                self._note_missed(line, decision.request.student, outcome)
             elif outcome.result == "superseded" and len(self.superseded) < SHOWN:
                 self.superseded.append(f"line {line}: {outcome.note}")
             if self._spool is not None:  # before the row is made: a million are not wanted
@@ -173,6 +178,16 @@ class Report:
             self.refused.append((line, refusal))
         if self.rejects is not None:
             self.rejects.add(line, cells.get(line, []), refusal, request)
+
+    def _note_missed(self, line: int, student: str | int, outcome: Outcome) -> None:
+        """Keep the word that was not found, of a row that is told."""
+        if not (self.refused and self.refused[-1][0] == line):
+            return
+        code, change = outcome.refusals[0].code, outcome.change
+        if code == "unknown-student" and isinstance(student, str):
+            self.missed[line] = student
+        elif code == "unknown-course" and change.instead_of is None:
+            self.missed[line] = cast("CourseWord", change.course)
 
     def _promote(self, promotion: Promotion) -> None:
         if len(self.promotions) < SHOWN:

@@ -6,20 +6,24 @@ before anything is decided.
 
 import codecs
 import csv
+import gzip
 import hashlib
 import itertools
 import os
 import stat
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Final, cast
 
 from studentcli import errors
+from studentcli.formats import dialect
+from studentcli.formats.selection import Selection
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 FIELD_LIMIT: Final = 128 * 1024
 LINE_LIMIT: Final = 4 * 1024 * 1024
 BLOCK: Final = 1024 * 1024
+GZIP: Final = b"\x1f\x8b"
 
 Row = tuple[int, list[str]]
 """The line on which a record begins (the header is line 1), and its cells."""
@@ -37,23 +42,46 @@ class CsvSource:
 
     Args:
         name: a path, or `-` for standard input. What cannot be read twice (standard input, a
-            pipe) is copied to a temporary file first.
-        encoding: of the text; a BOM is tolerated in UTF-8.
-        delimiter: between the cells, one character.
+            pipe, gzip) is copied to a temporary file first, as the text that it holds.
+        encoding: of the text; by its BOM when left out: UTF-16, else UTF-8.
+        delimiter: between the cells, one character; by the header when left out.
+        selection: what its columns are called here, and which rows are meant; all when left out.
 
     Raises:
         errors.FileUnreadable: saying what is wrong and what to do.
     """
 
-    def __init__(self, name: str, *, encoding: str = "utf-8", delimiter: str = ",") -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        selection: Selection | None = None,
+    ) -> None:
         self.name = "standard input" if name == "-" else name
-        self.encoding = _text_encoding(encoding)
-        self.delimiter = delimiter
+        self.selection = selection or Selection()
+        self.passed_over = 0
+        """How many rows of the last reading were not meant."""
+        named = None if encoding is None else dialect.text_encoding(encoding)
         self._file = self._open(name)
         try:
+            self._file.seek(0)
+            beginning = self._file.read(BLOCK)
+            self.encoding = named or dialect.encoding_of(beginning)
+            self._require_text(beginning)
+            header = dialect.first_line(beginning, self.encoding)
+            self.delimiter = delimiter or dialect.delimiter_of(header)
+            self._require_delimiter(header)
+            self.guesses = dialect.guesses(
+                None if named else self.encoding, None if delimiter else self.delimiter
+            )
+            """What was found out about the file and is not the rule, in words."""
             self._identity = self._stat()
             self.sha256 = self._hash()
-            self.header = self._read_header()
+            self.columns = self._read_columns()
+            """The header as it stands there."""
+            self.header = self._name_columns()
         except BaseException:
             self.close()
             raise
@@ -63,17 +91,19 @@ class CsvSource:
         self._file.close()
 
     def _open(self, name: str) -> IO[bytes]:
+        """Open the file so that its text can be read twice; what is packed is unpacked."""
         try:
-            if name == "-":
-                return _spool(sys.stdin.buffer)
-            path = Path(name)
-            if path.is_dir():
-                raise errors.FileUnreadable(f"{name} is a folder, not a file")
-            opened = path.open("rb")
-            if stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            opened = _open_bytes(name)
+            if opened.read(len(GZIP)) != GZIP:
                 return opened
-            with opened:
-                return _spool(opened)
+            opened.seek(0)
+            with opened, gzip.GzipFile(fileobj=opened) as unpacked:
+                return _spool(cast("IO[bytes]", unpacked), self.name)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise errors.FileUnreadable(
+                f"{self.name} is gzip that ends too early or is damaged",
+                hint="pack it or fetch it anew; gzip -t checks it",
+            ) from error
         except OSError as error:
             raise errors.FileUnreadable(
                 f"{name} cannot be read: {error.strerror}",
@@ -97,12 +127,7 @@ class CsvSource:
     def _hash(self) -> str:
         digest = hashlib.sha256()
         self._file.seek(0)
-        first = True
         while block := self._file.read(BLOCK):
-            if first:
-                self._require_text(block)
-                self._require_delimiter(block)
-                first = False
             digest.update(block)
         return digest.hexdigest()
 
@@ -120,16 +145,15 @@ class CsvSource:
                 hint="export it as CSV UTF-8",
             )
 
-    def _require_delimiter(self, block: bytes) -> None:
-        """Stop at a header that another character separates, quoted or not."""
-        line = block.partition(b"\n")[0].decode(self.encoding, errors="replace")
-        other = next((mark for mark in (";", "\t", "|") if mark in line), None)
-        if self.delimiter in line or other is None:
+    def _require_delimiter(self, header: str) -> None:
+        """Stop at a header that another character separates than the one named."""
+        other = dialect.delimiter_of(header)
+        if self.delimiter in header or other not in header:
             return
-        shown = "'\\t'" if other == "\t" else f"'{other}'"
         raise errors.FileUnreadable(
-            f"{self.name} is separated by {shown}, not by {self.delimiter!r}",
-            hint=f"add --delimiter {shown}",
+            f"{self.name} is separated by {dialect.shown(other)},"
+            f" not by {dialect.shown(self.delimiter)}",
+            hint=f"add --delimiter {dialect.shown(other)}",
         )
 
     @property
@@ -154,6 +178,11 @@ class CsvSource:
 
     def blocks(self) -> Iterator[list[list[str]]]:
         """Read the records after the header in lists of some hundred, without their lines."""
+        if not self.selection.takes_all:
+            rows = self.rows()
+            while picked := [cells for _, cells in itertools.islice(rows, 500)]:
+                yield picked
+            return
         with self._reader() as reader:
             try:
                 records = filter(None, reader)
@@ -182,12 +211,20 @@ class CsvSource:
             text.detach()
 
     def rows(self) -> Iterator[Row]:
-        """Read the records after the header."""
+        """Read the records after the header that are meant."""
         records = self.records()
         next(records, None)
-        return records
+        self.passed_over = 0
+        return records if self.selection.takes_all else self._picked(records)
 
-    def _read_header(self) -> list[str]:
+    def _picked(self, records: Iterator[Row]) -> Iterator[Row]:
+        for line, cells in records:
+            if self.selection.picks(line, cells, self.header):
+                yield line, cells
+            else:
+                self.passed_over += 1
+
+    def _read_columns(self) -> list[str]:
         records = self.records()
         first = next(records, None)
         records.close()  # type: ignore[attr-defined]
@@ -195,7 +232,10 @@ class CsvSource:
             raise errors.FileUnreadable(
                 f"{self.name} is empty", hint="its first line must name the columns"
             )
-        header = [cell.strip().lower() for cell in first[1]]
+        return first[1]
+
+    def _name_columns(self) -> list[str]:
+        header = self.selection.header(self.columns, self.name)
         twice = sorted({name for name in header if header.count(name) > 1})
         if twice:
             raise errors.FileUnreadable(f"{self.name} names the column {twice[0]!r} twice")
@@ -226,33 +266,33 @@ class CsvSource:
                 return errors.FileUnreadable(
                     f"{self.name} is not {name}: byte {at} (line {line}), 0x{byte:02x}", hint=hint
                 )
+            except UnicodeError:  # UTF-16 or UTF-32 without a BOM, which knows no place
+                break
             offset += len(raw)
         return errors.FileUnreadable(f"{self.name} is not {name}: {error}", hint=hint)
 
 
-def _text_encoding(name: str) -> str:
-    """Give an encoding by the name that Python knows it by; UTF-8 tolerates a BOM.
-
-    Raises:
-        errors.FileUnreadable: when there is none of that name for text.
-    """
-    try:
-        b"a;\xfc".decode(name, errors="replace")
-        known = codecs.lookup(name).name
-    except (LookupError, ValueError) as error:
-        raise errors.FileUnreadable(
-            f"there is no encoding {name!r}", hint="such as utf-8, cp1252 or utf-16"
-        ) from error
-    return "utf-8-sig" if known == "utf-8" else known
+def _open_bytes(name: str) -> IO[bytes]:
+    if name == "-":
+        return _spool(sys.stdin.buffer, "standard input")
+    path = Path(name)
+    if path.is_dir():
+        raise errors.FileUnreadable(f"{name} is a folder, not a file")
+    opened = path.open("rb")
+    if stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+        return opened
+    with opened:
+        return _spool(opened, name)
 
 
-def _spool(stream: IO[bytes]) -> IO[bytes]:
+def _spool(stream: IO[bytes], name: str) -> IO[bytes]:
     """Copy a stream that can be read only once; stop at once when it is no text."""
-    spooled = tempfile.TemporaryFile()  # noqa: SIM115  (the source closes it)
-    while block := stream.read(BLOCK):
-        if block.count(b"\0") == len(block):
-            spooled.close()
-            raise errors.FileUnreadable("the input is no text: it holds only NUL bytes")
-        spooled.write(block)
-    spooled.seek(0)
+    with ExitStack() as when_it_fails:
+        spooled = when_it_fails.enter_context(tempfile.TemporaryFile())
+        while block := stream.read(BLOCK):
+            if block.count(b"\0") == len(block):
+                raise errors.FileUnreadable(f"{name} is no text: it holds only NUL bytes")
+            spooled.write(block)
+        spooled.seek(0)
+        when_it_fails.pop_all()  # the source closes it
     return spooled
