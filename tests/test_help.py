@@ -225,7 +225,7 @@ def school(tmp_path_factory: pytest.TempPathFactory, new_database: Any) -> Path:
     world.student("S1042", given_name="Ada", family_name="King")
     world.course("CS101", "MATH200", term="2026FA", section="001", capacity=30)
     world.one("enroll", "S1042", "2026FA/CS101")
-    world.student("S1041")
+    world.student("S1041", "S1050")
     world.hold("S1041")
     world.override("S1041", "2026FA/CS101", "credit-load")
     world.database.dispose()
@@ -235,6 +235,7 @@ def school(tmp_path_factory: pytest.TempPathFactory, new_database: Any) -> Path:
         old.execute("CREATE TABLE courses (id INTEGER PRIMARY KEY, title TEXT)")
     old.close()
     (folder / "fall.csv").write_text("student,course\nS1042,MATH200\n")
+    (folder / "class.csv").write_text("student\nS1042\nS1050\n")
     return folder
 
 

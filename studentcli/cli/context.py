@@ -192,7 +192,7 @@ class Cli:
         render.decisions(made, self.fmt, forecast=self.dry_run, quiet=self.quiet)
         outcomes = [outcome for decision in made for outcome in decision.outcomes]
         if any(outcome.is_refused for outcome in outcomes):
-            self.exit_status = _status_of(outcomes)
+            self.exit_status = status_of(outcomes)
 
     def show_promotions(self, promotions: "Sequence[Promotion]", total: int | None = None) -> None:
         """Tell whom a change moved up from a waitlist; `total` when these are not all."""
@@ -226,7 +226,7 @@ class Cli:
             render.note(f"{'forecast, nothing was changed: ' if self.dry_run else ''}{message}")
 
 
-def _status_of(outcomes: "Sequence[Outcome]") -> errors.ExitStatus:
+def status_of(outcomes: "Sequence[Outcome]") -> errors.ExitStatus:
     """Tell a command of which nothing came, for its words name nothing, from one refused in part.
 
     A script that reads "not found" takes for granted that nothing was changed.

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
@@ -208,7 +208,8 @@ class CsvSource:
         except (UnicodeDecodeError, UnicodeError) as error:
             raise self._undecodable(error) from error
         finally:
-            text.detach()
+            with suppress(ValueError):  # a reading that was left off, of a file closed since
+                text.detach()
 
     def rows(self) -> Iterator[Row]:
         """Read the records after the header that are meant."""

@@ -2,6 +2,7 @@
 
 from studentcli.services.enrollment import (
     carry_out,
+    carry_out_all,
     enroll_student_in_course,
     retrieve_courses_for_student,
     submit,
@@ -11,6 +12,7 @@ from studentcli.services.operations import Act
 __all__ = [
     "Act",
     "carry_out",
+    "carry_out_all",
     "enroll_student_in_course",
     "retrieve_courses_for_student",
     "submit",

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session, aliased
 from studentcli import audit
 from studentcli.database import Database
 from studentcli.models import Course, StudentCourses, Term
-from studentcli.requests import Change, CourseWord, Decision, Policy, Request, Wanted
+from studentcli.requests import Change, CourseWord, Decision, Outcome, Policy, Request, Wanted
 from studentcli.services.loading import Deciding
+from studentcli.services.near import find_near
 from studentcli.services.operations import Act, Recorder, count_outcomes
 from studentcli.services.resolve import suggest_course, suggest_student
 from studentcli.services.writer import write_facts
@@ -39,16 +40,41 @@ def submit(
     Returns:
         An outcome per change, in the order asked. A refusal is an outcome, not an exception.
     """
-    policy = policy or Policy(act.now)
-    deciding = Deciding(session, policy, term)
-    wanted = Wanted()
-    wanted.add(request)
-    deciding.lock(wanted)
-    decisions = deciding.decide([request])
-    decision = decisions[0]
-    decision.operation_id = record(session, deciding, act, dict(count_outcomes(decisions)))
+    (decision,) = submit_all(session, [request], act, policy=policy, term=term)
     _add_suggestions(session, decision)
     return decision
+
+
+def submit_all(
+    session: Session,
+    requests: list[Request],
+    act: Act,
+    *,
+    policy: Policy | None = None,
+    term: str | None = None,
+) -> list[Decision]:
+    """Decide requests in their order and record what came of them as one operation.
+
+    Args:
+        session: as `submit`, and so are the others.
+        requests: of different students, or of one.
+        act: the operation.
+        policy: how to judge.
+        term: what course words mean that name none.
+
+    Returns:
+        A decision per request.
+    """
+    deciding = Deciding(session, policy or Policy(act.now), term)
+    wanted = Wanted()
+    for request in requests:
+        wanted.add(request)
+    deciding.lock(wanted)
+    decisions = deciding.decide(requests)
+    operation_id = record(session, deciding, act, dict(count_outcomes(decisions)))
+    for decision in decisions:
+        decision.operation_id = operation_id
+    return decisions
 
 
 def carry_out(
@@ -95,6 +121,47 @@ def carry_out(
     return decision
 
 
+def carry_out_all(
+    database: Database,
+    requests: list[Request],
+    act: Act,
+    *,
+    policy: Policy | None = None,
+    term: str | None = None,
+    dry_run: bool = False,
+) -> list[Decision]:
+    """Submit requests as one operation in one transaction, with a trail as `carry_out` leaves it.
+
+    Args:
+        database: where.
+        requests: in the order in which they are decided.
+        act: who asks, through which door.
+        policy: how to judge; the default when left out.
+        term: the term code that course words mean when they name none.
+        dry_run: forecast it.
+
+    Returns:
+        A decision per request. What was not found has a hint if it differs from what there is
+        in zeros, case or spaces only.
+    """
+
+    def unit(session: Session) -> list[Decision]:
+        decisions = submit_all(session, requests, act, policy=policy, term=term)
+        _add_near(session, decisions)
+        return decisions
+
+    if dry_run:
+        return database.write(unit, dry_run=True)
+    with audit.following(act.channel, act.actor, act.request_key) as trail:
+        for request in requests:
+            trail.asked(request)
+        decisions = database.write(unit)
+        trail.operation_id = decisions[0].operation_id if decisions else None
+        for decision in decisions:
+            trail.decided(decision)
+    return decisions
+
+
 def record(session: Session, deciding: Deciding, act: Act, totals: dict[str, Any]) -> int | None:
     """Write the operation, the states and the events; gives its number, or none in a forecast."""
     recorder = Recorder(session, act)
@@ -116,6 +183,24 @@ def _add_suggestions(session: Session, decision: Decision) -> None:
         else:
             continue
         outcome.refusals = (better, *outcome.refusals[1:])
+
+
+def _add_near(session: Session, decisions: list[Decision]) -> None:
+    """Tell near names for what was not found in many requests, in one look."""
+    missed: list[tuple[Outcome, str | CourseWord]] = []
+    for decision in decisions:
+        for outcome in decision.refused:
+            code, course = outcome.refusals[0].code, outcome.change.course
+            if code == "unknown-student" and isinstance(decision.request.student, str):
+                missed.append((outcome, decision.request.student))
+            elif code == "unknown-course" and isinstance(course, CourseWord):
+                missed.append((outcome, course))
+    near = find_near(session, (word for _, word in missed)) if missed else {}
+    for outcome, word in missed:
+        if word in near:
+            first, *others = outcome.refusals
+            hint = f"did you mean {' or '.join(near[word])}?"
+            outcome.refusals = (replace(first, hint=hint), *others)
 
 
 def enroll_student_in_course(
