@@ -31,6 +31,7 @@ FILES: Final = {
     "catalog": ("student", "course", "term"),
     "files": ("import", "export"),
     "history": ("history",),
+    "batch": ("undo", "batch"),
     "db": ("db",),
     "serve": ("serve",),
     "demo": ("demo",),

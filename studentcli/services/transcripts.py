@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Executable
@@ -25,6 +26,7 @@ from studentcli.facts import (
 from studentcli.meetings import parse as parse_meetings
 from studentcli.services import statements
 from studentcli.services.bulk import IndexPause
+from studentcli.services.events import UNDO, still_count
 from studentcli.services.resolve import is_sqlite, read_text
 
 
@@ -155,7 +157,10 @@ class Transcripts:
         query = statements.recorded(is_sqlite=self.is_sqlite)
         parameters = statements.pair_parameters(sorted(keys), is_sqlite=self.is_sqlite)
         latest: dict[Key, date] = {}
-        for student_id, course_id, action, on, grade in self._rows(query, parameters):
+        found = list(self._rows(query, parameters))
+        if any(row.action == UNDO for row in found):
+            found = _without_undone(found)
+        for student_id, course_id, on, grade, _, _, action, _ in found:
             key = (student_id, course_id)
             enrollment = self.facts.students[student_id].enrollments.get(course_id)
             if enrollment is not None:
@@ -165,3 +170,14 @@ class Transcripts:
             enrollment = self.facts.students[key[0]].enrollments.get(key[1])
             if enrollment is not None and not enrollment.is_moved:
                 enrollment.changed_on = on
+
+
+def _without_undone(rows: list[Any]) -> list[Any]:
+    """Leave out what was undone, pair by pair."""
+    found: list[Any] = []
+    rows.sort(key=lambda row: (row.student_id, row.course_id, row.id))
+    for _, mine in groupby(rows, key=lambda row: (row.student_id, row.course_id)):
+        taken = list(mine)
+        places = still_count((row.operation_id, row.action, row.undoes) for row in taken)
+        found += [taken[place] for place in places]
+    return found
