@@ -9,7 +9,9 @@ from sqlalchemy import select
 
 from studentcli import errors
 from studentcli.models import Operation
-from studentcli.services.checks import replay_events
+from studentcli.services.cancelling import cancel_course
+from studentcli.services.checks import check_database, replay_events
+from studentcli.services.renumbering import renumber_student
 from studentcli.services.undoing import Undone, undo_operation
 from tests import desk
 from tests.world import World
@@ -194,11 +196,14 @@ def test_the_command_says_what_went_back(full: World, command: Callable[..., Any
     number = str(done.operation_id)
     told = command("undo", number, "-n", database=full)
     assert told.returncode == 0
-    assert f"operation {number} would be undone: 2 enrollments would go back" in told.stderr
+    assert f"operation {number} would be undone: 2 changes would go back" in told.stderr
     made = command("undo", number, "--reason", "mistake", database=full)
     assert (made.returncode, made.stdout.splitlines()[1:]) == (
         0,
-        ["S1\tALL/A-1\tdropped\tenrolled", "S2\tALL/A-1\tenrolled\twaitlisted"],
+        [
+            "enrollment\tS1\tALL/A-1\tdropped\tenrolled",
+            "enrollment\tS2\tALL/A-1\tenrolled\twaitlisted",
+        ],
     )
     again = command("batch", "undo", number, database=full)
     assert again.returncode == 0
@@ -213,4 +218,90 @@ def test_the_command_lists_what_stops_it_and_exits_with_4(
     stopped = command("undo", str(done.operation_id), database=full)
     assert stopped.returncode == 4
     assert "[changed-since]" in stopped.stderr
-    assert "S2\tALL/A-1\t\t\tchanged-since\tchanged since by operation" in stopped.stdout
+    assert (
+        "enrollment\tS2\tALL/A-1\t\t\tchanged-since\tchanged since by operation" in stopped.stdout
+    )
+
+
+# ── records ──────────────────────────────────────────────────────────────────────────────
+
+
+def newest(world: World) -> int:
+    with world.database.session(writes=False) as session:
+        return session.scalars(select(Operation.id).order_by(Operation.id.desc())).first() or 0
+
+
+def tables(world: World) -> dict[str, list[str]]:
+    return desk.rows(world, *desk.STATE, "holds", "overrides")
+
+
+CHANGES: dict[str, Callable[[World], Any]] = {
+    "student added": lambda w: w.student("S9", given_name="Ada", max_credits=12),
+    "student edited": lambda w: w.student("S1", email="a@example.org", tags="senior"),
+    "course added": lambda w: w.course("C", credits=3, capacity=2, meetings="M 10:00-11:00"),
+    "more seats": lambda w: w.course("A", capacity=2),
+    "no limit": lambda w: w.course("A", capacity="-"),
+    "term added": lambda w: w.term("2026FA", starts_on="2026-09-01"),
+    "term edited": lambda w: w.term("ALL", max_credits=30, drop_until="2026-12-01"),
+    "hold placed": lambda w: w.hold("S3"),
+    "hold lifted": lambda w: w.lift(1),
+    "override granted": lambda w: w.override("S3", "A", "course-full"),
+    "override revoked": lambda w: w.revoke(1),
+    "students by file": lambda w: w.import_csv("student,email\nS1,x@y.org\nS7,\nS8,\n"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_records_go_back_with_what_followed_from_them_and_come_again(
+    full: World, name: str
+) -> None:
+    full.hold("S2")
+    full.override("S1", "B", "credit-load")
+    before = tables(full)
+    CHANGES[name](full)
+    after = tables(full)
+    assert after != before
+    undone = undo(full, newest(full))
+    assert undone.result == "undone", undone.blocked
+    assert tables(full) == before
+    assert undo(full, undone.operation_id).result == "undone"
+    assert tables(full) == after
+    assert is_told(full)
+    with full.database.session(writes=False) as session:
+        assert [f for f in check_database(session) if f.check == "events"] == []
+
+
+def test_a_cancelled_course_opens_again_with_everybody_in_place(full: World) -> None:
+    before = tables(full)
+    act = full.act("course-cancel")
+    full.database.write(lambda session: cancel_course(session, "A", act))
+    undo(full, newest(full))
+    assert tables(full) == before
+
+
+def test_a_record_that_others_need_since_stays(full: World) -> None:
+    full.student("S9")
+    added = newest(full)
+    full.one("enroll", "S9", "B")
+    undone = undo(full, added)
+    assert undone.result == "refused"
+    assert [row["message"] for row in undone.blocked] == ["has enrollments"]
+
+
+def test_a_record_changed_since_stays(full: World) -> None:
+    full.course("A", title="One")
+    renamed = newest(full)
+    full.course("A", title="Two")
+    assert undo(full, renamed).result == "refused"
+
+
+def test_a_new_number_goes_back_unless_somebody_else_has_the_old_one(full: World) -> None:
+    before = tables(full)
+    full.database.write(lambda s: renumber_student(s, "S1", "S5", full.act("renumber")))
+    renumbered = newest(full)
+    undo(full, undo(full, undo(full, renumbered).operation_id).operation_id)
+    assert tables(full) == before
+    full.database.write(lambda s: renumber_student(s, "S1", "S5", full.act("renumber")))
+    renumbered = newest(full)
+    full.student("S1")
+    assert undo(full, renumbered).result == "refused"

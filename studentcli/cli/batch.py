@@ -29,6 +29,7 @@ SkipOption = Annotated[
 ]
 
 UNDONE_COLUMNS = (
+    Column("record", "What"),
     Column("student", "Student", "key"),
     Column("course", "Course", "key"),
     Column("from_status", "From", "status"),
@@ -165,8 +166,8 @@ def _undo(cli: Cli, number: str, *, skip_changed: bool, reason: str | None) -> N
     if undone.result == "refused":
         count = len(undone.blocked)
         raise errors.ChangedSince(
-            f"operation {number} is not undone: {count} of its enrollments"
-            f" {'was' if count == 1 else 'were'} changed since, or lost the seat"
+            f"operation {number} is not undone: {count} of its changes"
+            f" {'does' if count == 1 else 'do'} not go back"
         )
     cli.done(_sentence(undone, forecast=cli.dry_run))
     cli.show_promotions(undone.promotions)
@@ -181,11 +182,9 @@ def _filled(rows: list[dict[str, Any]]) -> list[Column]:
 def _sentence(undone: Any, *, forecast: bool) -> str:
     number = undone.undone
     if undone.result == "unchanged":
-        return f"operation {number} is already undone, or changed no enrollment"
+        return f"operation {number} is already undone, or has changed nothing"
     count = len(undone.rows)
-    what = (
-        f"{count} enrollment{'' if count == 1 else 's'} {'would go' if forecast else 'went'} back"
-    )
+    what = f"{count} change{'' if count == 1 else 's'} {'would go' if forecast else 'went'} back"
     left = f", {len(undone.blocked)} left as they are" if undone.blocked else ""
     by = "" if undone.operation_id is None else f" (operation {undone.operation_id})"
     return f"operation {number} {'would be' if forecast else 'is'} undone: {what}{left}{by}"

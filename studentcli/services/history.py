@@ -200,8 +200,8 @@ def _catalog_query(session: Session, wanted: _Filter) -> Any:
     return query
 
 
-_BEGINS: Final = frozenset({"created", "placed", "granted"})
-_ENDS: Final = frozenset({"lifted", "revoked"})
+_BEGINS: Final = frozenset({"created", "placed", "granted", "restored"})
+_ENDS: Final = frozenset({"lifted", "revoked", "removed"})
 
 
 def _changes(action: str, changes: dict[str, list[Any]] | None) -> str | None:

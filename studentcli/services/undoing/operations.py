@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from studentcli import errors
 from studentcli.database import StartAgain
-from studentcli.models import CatalogEvent, Operation
+from studentcli.models import Operation
 from studentcli.requests import Consequences
 from studentcli.services.operations import Act, Recorder
 from studentcli.services.queues import QueueRun, lock_queues
@@ -20,6 +20,16 @@ from studentcli.services.undoing.enrollments import (
     read_returns,
     remove_rows,
     take_back,
+)
+from studentcli.services.undoing.records import (
+    REMOVED,
+    RecordReturn,
+    find_used,
+    named_by,
+    read_record_returns,
+    remove_records,
+    see_returns,
+    write_returns,
 )
 from studentcli.services.views import Row
 
@@ -35,8 +45,8 @@ class Undone(Consequences):
         undone: the number of the operation.
         result: `undone`, `refused` (something stands against it, nothing was changed) or
             `unchanged` (it is undone already, or has changed nothing).
-        rows: `student`, `course`, `from_status`, `to_status` of what was taken back.
-        blocked: `student`, `course`, `code`, `message` of what could not be.
+        rows: `record`, `student`, `course`, `from_status`, `to_status` of what was taken back.
+        blocked: `record`, `student`, `course`, `code`, `message` of what could not be.
     """
 
     undone: int
@@ -61,60 +71,92 @@ def undo_operation(
 
     Raises:
         errors.UnknownOperation: when there is none of that number.
-        errors.InUse: when it changed records of the catalogue, holds or overrides.
     """
-    _lock_operation(session, operation_id)
+    is_undone = _lock_operation(session, operation_id)
     foreseen = read_returns(session, operation_id)
-    if not foreseen:
+    records = read_record_returns(session, operation_id)
+    if is_undone or not (foreseen or records):
         return Undone(operation_id, "unchanged")
-    course_ids = {found.course_id for found in foreseen}
-    student_ids = {found.student_id for found in foreseen}
+    course_ids, student_ids = named_by(session, records)
+    course_ids |= {found.course_id for found in foreseen}
+    student_ids |= {found.student_id for found in foreseen}
     swapped = given_up(session, student_ids)
     run = lock_queues(session, act, course_ids | swapped, student_ids)
     if not session.info["forecast"] and not given_up(session, student_ids) <= swapped:
         raise StartAgain
-    returns = read_returns(session, operation_id)
     undone = Undone(operation_id)
-    blocked = list(find_blocked(run, returns))
-    undone.blocked = [_blocked_row(run, found) for found in blocked]
-    kept = {found.key for found in blocked}
-    possible = [found for found in returns if found.key not in kept]
-    if (blocked and not skip_changed) or not possible:
-        undone.result = "refused" if blocked else "unchanged"
+    records = _possible_records(run, undone)
+    see_returns(run, records)
+    returns = _possible(run, undone)
+    records = _unused(run, undone, records, returns)
+    if (undone.blocked and not skip_changed) or not (returns or records):
+        undone.result = "refused" if undone.blocked else "unchanged"
         return undone
-    undone.rows = [_row(run, found) for found in possible]
-    _carry_out(run, Recorder(session, act), undone, possible)
+    undone.rows = [_record_row(one) for one in records]
+    undone.rows += [_row(run, found) for found in returns]
+    _carry_out(run, Recorder(session, act), undone, returns, records)
     return undone
 
 
-def _lock_operation(session: Session, operation_id: int) -> None:
-    """Lock an operation, so that it is undone once; the courses come after it."""
-    query = select(Operation.id).where(Operation.id == operation_id)
+def _possible_records(run: QueueRun, undone: Undone) -> list[RecordReturn]:
+    """Find the records that can go back, now that everything is locked."""
+    records = read_record_returns(run.session, undone.undone)
+    undone.blocked += [_blocked_record(one) for one in records if one.why is not None]
+    return [one for one in records if one.why is None]
+
+
+def _possible(run: QueueRun, undone: Undone) -> list[Return]:
+    returns = read_returns(run.session, undone.undone)
+    blocked = list(find_blocked(run, returns))
+    undone.blocked += [_blocked_row(run, found) for found in blocked]
+    kept = {found.key for found in blocked}
+    return [found for found in returns if found.key not in kept]
+
+
+def _unused(
+    run: QueueRun, undone: Undone, records: list[RecordReturn], returns: list[Return]
+) -> list[RecordReturn]:
+    gone = [found.key for found in returns if found.before is None]
+    find_used(run.session, undone.undone, records, gone)
+    undone.blocked += [_blocked_record(one) for one in records if one.why is not None]
+    return [one for one in records if one.why is None]
+
+
+def _lock_operation(session: Session, operation_id: int) -> bool:
+    """Lock an operation, so that it is undone once, before the courses; tells whether it is."""
+    query = select(Operation.id, Operation.undone_by).where(Operation.id == operation_id)
     if not session.info["forecast"]:
         query = query.with_for_update(key_share=True)
-    if session.scalar(query) is None:
+    found = session.execute(query).one_or_none()
+    if found is None:
         raise errors.UnknownOperation(f"there is no operation {operation_id}")
-    records = select(CatalogEvent.kind).where(CatalogEvent.operation_id == operation_id)
-    kind = session.scalar(records.limit(1))
-    if kind is not None:
-        raise errors.InUse(
-            f"operation {operation_id} changed a {kind}, which undo does not take back",
-            hint=f"studentcli history {operation_id} shows what it was before",
-        )
+    return found.undone_by is not None
 
 
-def _carry_out(run: QueueRun, recorder: Recorder, undone: Undone, returns: list[Return]) -> None:
-    """Take enrollments back and run the queues, in the facts and, unless forecast, the tables."""
+def _carry_out(
+    run: QueueRun,
+    recorder: Recorder,
+    undone: Undone,
+    returns: list[Return],
+    records: list[RecordReturn],
+) -> None:
+    """Take everything back and run the queues, in the facts and, unless forecast, the tables."""
     session, target = run.session, undone.undone
     gone = take_back(run, returns, target)
     operation_id = None if recorder.is_forecast else recorder.operation_id()
     if operation_id is not None:
         remove_rows(session, gone)
+        write_returns(recorder, records)
         if not undone.blocked:
             _mark(session, target, operation_id)
+    run.touched -= {
+        one.record_id for one in records if one.action == REMOVED and one.kind == "course"
+    }
     undone.promotions = run.finish(operation_id)
+    if operation_id is not None:
+        remove_records(session, records)
     counts = {
-        "undone": len(returns),
+        "undone": len(returns) + len(records),
         "left": len(undone.blocked),
         "promoted": len(undone.promotions),
     }
@@ -143,6 +185,7 @@ def _mark(session: Session, target: int, operation_id: int) -> None:
 
 def _row(run: QueueRun, found: Return) -> Row:
     return {
+        "record": "enrollment",
         **_names(run, found.student_id, found.course_id),
         "from_status": None if found.now is None else found.now[0],
         "to_status": None if found.before is None else found.before[0],
@@ -150,7 +193,22 @@ def _row(run: QueueRun, found: Return) -> Row:
 
 
 def _blocked_row(run: QueueRun, found: Blocked) -> Row:
-    return {**_names(run, *found.key), "code": found.code, "message": found.why}
+    return {
+        "record": "enrollment",
+        **_names(run, *found.key),
+        "code": found.code,
+        "message": found.why,
+    }
+
+
+def _record_row(one: RecordReturn) -> Row:
+    said = {"record": one.name, "student": None, "course": None}
+    return {**said, "from_status": None, "to_status": one.action}
+
+
+def _blocked_record(one: RecordReturn) -> Row:
+    said = {"record": one.name, "student": None, "course": None}
+    return {**said, "code": "changed-since", "message": one.why}
 
 
 def _names(run: QueueRun, student_id: int, course_id: int) -> Row:
