@@ -267,6 +267,13 @@ class InUse(Refused):
     code = "in-use"
 
 
+class ChangedSince(Refused):
+    """What is to be undone was changed since, or its seat is taken."""
+
+    code = "changed-since"
+    default_hint = "studentcli history shows the changes; --skip-changed leaves them out"
+
+
 class SupersededChange(Refused):
     """A dated change is older than what is recorded (only an error with --strict)."""
 

@@ -228,6 +228,7 @@ def school(tmp_path_factory: pytest.TempPathFactory, new_database: Any) -> Path:
     world.student("S1041", "S1050")
     world.hold("S1041")
     world.override("S1041", "2026FA/CS101", "credit-load")
+    world.import_csv("student\nS1041\n")
     world.database.dispose()
     shutil.copy(world.url, folder / "school.db")
     with sqlite3.connect(folder / "before.db") as old:

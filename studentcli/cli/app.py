@@ -32,6 +32,7 @@ FILES: Final = {
     "catalog": ("course", "term"),
     "files": ("import", "export"),
     "history": ("history",),
+    "batch": ("undo", "batch"),
     "db": ("db",),
     "serve": ("serve",),
     "demo": ("demo",),

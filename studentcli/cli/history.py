@@ -155,7 +155,7 @@ def _change(row: dict[str, Any]) -> str:
         return f"{verb}: {row['code']}"
     grade = f" ({row['grade']})" if row["grade"] else ""
     before = f"{row['from_status']} → " if row["from_status"] else ""
-    return f"{before}{row['to_status']}{grade}"
+    return f"{before}{row['to_status'] or '–'}{grade}"
 
 
 def _filled(rows: list[dict[str, Any]], columns: tuple[Column, ...], fmt: str) -> list[Column]:

@@ -33,8 +33,16 @@ def list_operations(session: Session, *, limit: int) -> list[Row]:
     )  # fmt: skip
     rows = _rows(session, query.order_by(Operation.id.desc()).limit(limit))
     for row in rows:
-        row["totals"] = ", ".join(f"{count} {name}" for name, count in row["totals"].items())
+        row["totals"] = told_totals(row["totals"])
     return rows
+
+
+def told_totals(totals: dict[str, Any]) -> str:
+    """Write the totals of an operation in one cell; an undo says of which operation it is."""
+    return ", ".join(
+        f"of {name} {count}" if name == "operation" else f"{count} {name}"
+        for name, count in totals.items()
+    )
 
 
 def _rows(session: Session, query: Any) -> list[Row]:
@@ -192,8 +200,8 @@ def _catalog_query(session: Session, wanted: _Filter) -> Any:
     return query
 
 
-_BEGINS: Final = frozenset({"created", "placed", "granted"})
-_ENDS: Final = frozenset({"lifted", "revoked"})
+_BEGINS: Final = frozenset({"created", "placed", "granted", "restored"})
+_ENDS: Final = frozenset({"lifted", "revoked", "removed"})
 
 
 def _changes(action: str, changes: dict[str, list[Any]] | None) -> str | None:

@@ -120,7 +120,7 @@ def _uses(session: Session, *conditions: Any) -> list[_Use]:
         .join(Student, Student.id == event.student_id)
         .join(Course, Course.id == event.course_id)
         .join(Term, Term.id == Course.term_id)
-        .where(event.detail.like('%"overrides"%'), *conditions)
+        .where(event.detail.like('%"overrides"%'), Operation.undone_by.is_(None), *conditions)
         .order_by(event.id)
     )  # fmt: skip
     found = []

@@ -213,15 +213,21 @@ def records(*, is_sqlite: bool, whole: bool) -> TextualSelect:
 
 @cache
 def recorded(*, is_sqlite: bool) -> TextualSelect:
-    """Select what was recorded, and not undone, about pairs; promotions do not count."""
+    """Select the changes that were recorded about pairs; promotions do not count.
+
+    The columns: pair, date, grade, then what `events.still_count` reads of those that were undone.
+    """
     event = EnrollmentEvent
     return text(
-        "SELECT e.student_id, e.course_id, e.action, e.effective_on, e.grade"
+        "SELECT e.student_id, e.course_id, e.effective_on, e.grade, e.id, e.operation_id,"
+        " e.action, CASE WHEN e.action = 'undo' THEN e.detail END AS undoes"
         f" FROM {_pairs(is_sqlite=is_sqlite)} CROSS JOIN enrollment_events e"
-        " JOIN operations o ON o.id = e.operation_id"
         " WHERE e.student_id = p.student_id AND e.course_id = p.course_id"
-        " AND e.code IS NULL AND e.action <> 'promote' AND o.undone_by IS NULL"
-    ).columns(event.student_id, event.course_id, event.action, event.effective_on, event.grade)
+        " AND e.code IS NULL AND e.action <> 'promote'"
+    ).columns(
+        event.student_id, event.course_id, event.effective_on, event.grade, event.id,
+        event.operation_id, event.action, event.detail.label("undoes"),
+    )  # fmt: skip
 
 
 @cache
@@ -229,10 +235,11 @@ def let_in(*, is_sqlite: bool) -> TextualSelect:
     """Select how the students of pairs came to their seats or places, the last time last."""
     event = EnrollmentEvent
     return text(
-        "SELECT e.student_id, e.course_id, e.detail"
+        "SELECT e.student_id, e.course_id, e.operation_id, e.action, e.detail"
         f" FROM {_pairs(is_sqlite=is_sqlite)} CROSS JOIN enrollment_events e"
-        " JOIN operations o ON o.id = e.operation_id"
         " WHERE e.student_id = p.student_id AND e.course_id = p.course_id"
-        " AND e.code IS NULL AND e.action IN ('enroll', 'promote') AND o.undone_by IS NULL"
+        " AND e.code IS NULL AND e.action IN ('enroll', 'promote', 'undo')"
         " ORDER BY e.id"
-    ).columns(event.student_id, event.course_id, event.detail)
+    ).columns(
+        event.student_id, event.course_id, event.operation_id, event.action, event.detail
+    )  # fmt: skip

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from studentcli.models import EnrollmentEvent, Operation, Student, StudentCourses
 from studentcli.requests import Policy
 from studentcli.rules.queue import judge_queue
+from studentcli.services.events import UNDO
 from studentcli.services.resolve import find_course, find_student
 from studentcli.services.views import Row
 from studentcli.services.waitlists import read_queue
@@ -126,14 +127,16 @@ class _Telling:
     def _about_student(self, event: Any) -> Row:
         if event.action == "pass-over":
             return _row(event, "passed-over", self.place, f"passed over: {event.code}")
+        by_undo = " again: what came after was undone" if event.action == UNDO else ""
         if event.to_status == WAITLISTED:
             self.waiting[self.student_id] = event.queue_place
-            return _row(event, "joined", self.place, "joined the waitlist")
+            return _row(event, "joined", self.place, f"joined the waitlist{by_undo}")
         place = self.place
         self.waiting.pop(self.student_id, None)
         if event.to_status == "enrolled":
-            return _row(event, "promoted", place, "got a seat")
-        return _row(event, "left", place, f"left the waitlist ({event.to_status})")
+            return _row(event, "promoted", place, f"got a seat{by_undo}")
+        why = event.to_status or "joining it was undone"
+        return _row(event, "left", place, f"left the waitlist ({why})")
 
 
 def _row(event: Any, name: str, place: int | None, message: str) -> Row:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Executable
@@ -26,6 +27,7 @@ from studentcli.facts import (
 from studentcli.meetings import parse as parse_meetings
 from studentcli.services import statements
 from studentcli.services.bulk import IndexPause
+from studentcli.services.events import UNDO, still_count
 from studentcli.services.resolve import is_sqlite, read_text
 
 
@@ -157,9 +159,12 @@ class Transcripts:
             self.index_pause.end(of="enrollment_events")
         query = statements.recorded(is_sqlite=self.is_sqlite)
         parameters = statements.pair_parameters(sorted(keys), is_sqlite=self.is_sqlite)
+        found = list(self._rows(query, parameters))
+        if any(row.action == UNDO for row in found):
+            found = _without_undone(found)
         recorded: dict[Key, list[tuple[str, date, str | None]]] = {}
-        for student_id, course_id, *said in self._rows(query, parameters):
-            recorded.setdefault((student_id, course_id), []).append(tuple(said))
+        for student_id, course_id, on, grade, _, _, action, _ in found:
+            recorded.setdefault((student_id, course_id), []).append((action, on, grade))
         for (student_id, course_id), said in recorded.items():
             enrollments = self.facts.students[student_id].enrollments
             known = enrollments[course_id]
@@ -168,3 +173,14 @@ class Transcripts:
             enrollments[course_id] = own
             if known.status == "waitlisted":
                 self.facts.courses[course_id].queue[student_id] = own
+
+
+def _without_undone(rows: list[Any]) -> list[Any]:
+    """Leave out what was undone, pair by pair."""
+    found: list[Any] = []
+    rows.sort(key=lambda row: (row.student_id, row.course_id, row.id))
+    for _, mine in groupby(rows, key=lambda row: (row.student_id, row.course_id)):
+        taken = list(mine)
+        places = still_count((row.operation_id, row.action, row.undoes) for row in taken)
+        found += [taken[place] for place in places]
+    return found

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from studentcli.models import Base, CatalogEvent, Operation
+from studentcli.models import Base, CatalogEvent
 from studentcli.records import CLEAR, STUDENT, RecordKind
 from studentcli.services.checks.finding import BY_HAND, Finding, merge, name_record, stream
 
@@ -44,17 +44,18 @@ def _replay(session: Session, kind: RecordKind) -> Iterator[tuple[int, dict[str,
     """Rebuild what is known of one record after the other, by id: field name → text."""
     query = (
         select(CatalogEvent.record_id, CatalogEvent.action, CatalogEvent.changes)
-        .join(Operation, Operation.id == CatalogEvent.operation_id)
-        .where(CatalogEvent.kind == kind.name, Operation.undone_by.is_(None))
+        .where(CatalogEvent.kind == kind.name)  # an undo has events of its own
         .order_by(CatalogEvent.record_id, CatalogEvent.id)
     )
     for record_id, events in groupby(stream(session, query), key=lambda row: row[0]):
         known: dict[str, str | None] = {}
+        action = ""
         for _, action, changes in events:
-            if action == "created":
+            if action in {"created", "restored"}:
                 known = {field.name: None for field in kind.fields}
             known.update({name: after for name, (_, after) in changes.items()})
-        yield record_id, known
+        if action != "removed":
+            yield record_id, known
 
 
 def _is_same(actual: Any, told: str | None) -> bool:

@@ -1,6 +1,5 @@
 """Enrollments against their events: the state is what the events add up to."""
 
-import json
 from collections.abc import Collection, Iterator
 from itertools import groupby
 from typing import Any, Final, NamedTuple
@@ -9,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from studentcli.database import listed_in
-from studentcli.models import EnrollmentEvent, Operation, StudentCourses
+from studentcli.models import EnrollmentEvent, StudentCourses
 from studentcli.services.checks.finding import (
     BY_HAND,
     Finding,
@@ -19,11 +18,10 @@ from studentcli.services.checks.finding import (
     name_student,
     stream,
 )
+from studentcli.services.events import State, Step, add_up, counting, steps
 from studentcli.services.resolve import is_sqlite
 from studentcli.vocabulary import ENROLLMENT_STATUSES
 
-State = tuple[str, Any, Any, Any, Any, Any]
-"""Status, enrolled on, status since, queue place, grade, id of the course to be given up."""
 STATE_NAMES: Final = (
     "status", "enrolled on", "status since", "queue place", "grade", "instead of",
 )  # fmt: skip
@@ -81,49 +79,12 @@ def _replay(
     session: Session, student_ids: Collection[int] | None
 ) -> Iterator[tuple[tuple[int, int], State]]:
     """Rebuild one state after the other, by student id, then course id."""
-    event = EnrollmentEvent
-    query = (
-        select(
-            event.student_id,
-            event.course_id,
-            event.action,
-            event.to_status,
-            event.effective_on,
-            event.queue_place,
-            event.grade,
-            event.detail,
-        )
-        .join(Operation, Operation.id == event.operation_id)
-        .where(
-            event.code.is_(None),
-            event.student_id.is_not(None),
-            event.course_id.is_not(None),
-            Operation.undone_by.is_(None),
-        )
-        .order_by(event.student_id, event.course_id, event.id)
-    )
-    query = _of(session, query, event.student_id, student_ids)
-    for key, steps in groupby(stream(session, query), key=lambda row: (row[0], row[1])):
-        enrolled_on = None
-        state: Any = None
-        for _, _, action, status, on, place, grade, detail in steps:
-            enrolled_on = on if state is None or action == "enroll" else enrolled_on
-            is_swap = action == "enroll" and status == "waitlisted" and detail is not None
-            old = read_detail(detail).get("instead_of") if is_swap else None
-            old = state[-1] if action == "pass-over" else old
-            state = (status, enrolled_on, on, place, grade, old)
-        yield key, state
-
-
-def read_detail(detail: str | None) -> dict[str, Any]:
-    """Read what an event keeps beside its columns; nothing from what is no JSON object."""
-    if detail is None:
-        return {}
-    try:
-        found = json.loads(detail)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    query = _of(session, steps(), EnrollmentEvent.student_id, student_ids)
+    taken = (Step(*row) for row in stream(session, query))
+    for key, mine in groupby(taken, key=lambda step: (step.student_id, step.course_id)):
+        state = add_up(counting(mine))
+        if state is not None:
+            yield key, state
 
 
 def check_enrollments(session: Session) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from studentcli.facts import CourseFact, Facts, Key, StudentFact, TermFact
 from studentcli.requests import Change, Policy
 from studentcli.rules.case import Case
 from studentcli.services import statements
-from studentcli.services.checks.replay import read_detail
+from studentcli.services.events import read_detail, still_count
 from studentcli.services.resolve import is_sqlite, load_courses, load_terms
 from studentcli.services.transcripts import Transcripts
 
@@ -111,9 +111,13 @@ def overridden(session: Session, keys: Collection[Key]) -> dict[Key, frozenset[s
     sqlite = is_sqlite(session)
     query = statements.let_in(is_sqlite=sqlite)
     parameters = statements.pair_parameters(sorted(keys), is_sqlite=sqlite)
-    found: dict[Key, frozenset[str]] = {}
     rows: Any = session.connection().execute(query, parameters)
-    for student_id, course_id, detail in rows:
-        codes = frozenset(map(str, read_detail(detail).get("overrides") or ()))
-        found[student_id, course_id] = codes
+    recorded: dict[Key, list[tuple[int, str, str | None]]] = {}
+    for student_id, course_id, *step in rows:
+        recorded.setdefault((student_id, course_id), []).append(tuple(step))
+    found: dict[Key, frozenset[str]] = {}
+    for key, taken in recorded.items():
+        for place in still_count(taken)[-1:]:
+            codes = read_detail(taken[place][2]).get("overrides")
+            found[key] = frozenset(map(str, codes or ()))
     return {key: codes for key, codes in found.items() if codes}

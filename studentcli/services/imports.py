@@ -1,0 +1,71 @@
+"""Batches: the operations that were made from files, and the rows that they refused."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from studentcli import errors
+from studentcli.models import Course, EnrollmentEvent, Operation, Student, Term
+from studentcli.services.history import REF, told_totals
+from studentcli.services.views import Row
+
+
+def list_batches(session: Session, *, limit: int) -> list[Row]:
+    """List the newest batches, newest first."""
+    return _rows(session, _query().order_by(Operation.id.desc()).limit(limit))
+
+
+def show_batch(session: Session, operation_id: int) -> Row:
+    """Show one batch.
+
+    Raises:
+        errors.UnknownOperation: when no batch has that number.
+    """
+    found = _rows(session, _query().where(Operation.id == operation_id))
+    if not found:
+        raise errors.UnknownOperation(
+            f"there is no batch {operation_id}", hint="studentcli batch list shows the batches"
+        )
+    return found[0]
+
+
+def list_rejects(session: Session, operation_id: int) -> list[Row]:
+    """List the refused rows of a batch, by line, as far as its events hold them.
+
+    A batch that was aborted holds none: nothing of it was applied.
+
+    Returns:
+        Rows of `line`, `action`, `student`, `course`, `effective_on`, `code`.
+
+    Raises:
+        errors.UnknownOperation: when no batch has that number.
+    """
+    show_batch(session, operation_id)
+    event = EnrollmentEvent
+    query = (
+        select(
+            event.line, event.action, Student.student_number.label("student"), REF.label("course"),
+            event.effective_on, event.code,
+        )
+        .outerjoin(Student, Student.id == event.student_id)
+        .outerjoin(Course, Course.id == event.course_id)
+        .outerjoin(Term, Term.id == Course.term_id)
+        .where(event.operation_id == operation_id, event.code.is_not(None))
+        .where(event.action != "pass-over")
+        .order_by(event.line, event.id)
+    )  # fmt: skip
+    return [dict(row) for row in session.execute(query).mappings()]
+
+
+def _query() -> Any:
+    return select(
+        Operation.id.label("batch"), Operation.started_at, Operation.kind, Operation.actor,
+        Operation.source, Operation.outcome, Operation.undone_by, Operation.totals,
+        Operation.finished_at, Operation.source_sha256, Operation.reason,
+    ).where(Operation.source.is_not(None))  # fmt: skip
+
+
+def _rows(session: Session, query: Any) -> list[Row]:
+    rows = [dict(row) for row in session.execute(query).mappings()]
+    return [{**row, "totals": told_totals(row["totals"])} for row in rows]
