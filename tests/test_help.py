@@ -235,6 +235,9 @@ def school(tmp_path_factory: pytest.TempPathFactory, new_database: Any) -> Path:
         old.execute("CREATE TABLE courses (id INTEGER PRIMARY KEY, title TEXT)")
     old.close()
     (folder / "fall.csv").write_text("student,course\nS1042,MATH200\n")
+    planning = ["plan", "make", str(folder / "fall.csv"), "--out", str(folder / "plan.jsonl")]
+    planning += ["--database", str(folder / "school.db")]
+    assert run_line(build_app(planning), planning) == 0
     return folder
 
 

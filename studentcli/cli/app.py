@@ -30,6 +30,7 @@ FILES: Final = {
     "waitlist": ("waitlist",),
     "catalog": ("student", "course", "term"),
     "files": ("import", "export"),
+    "plan": ("apply", "plan"),
     "history": ("history",),
     "db": ("db",),
     "serve": ("serve",),

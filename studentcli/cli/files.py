@@ -33,6 +33,16 @@ RECORD_OUTCOMES = (
 )
 EXPORTS = (*KINDS, "enrollments")
 ON_ERROR = ("abort", "skip")
+RejectsOption = Annotated[
+    Path | None,
+    typer.Option("--rejects", metavar="FILE", help="Write the refused rows there."),
+]
+RunIdOption = Annotated[
+    str | None,
+    typer.Option(
+        "--run-id", metavar="ID", help="Name the run; once it is done, it is not done again."
+    ),
+]
 
 
 class Progress:
@@ -86,32 +96,42 @@ def _run_import(
     cli: Cli, source: "CsvSource", report: "Report", options: "BatchOptions"
 ) -> "BatchResult":
     from studentcli.formats.native import reader_of
+    from studentcli.formats.plan import Unplanned
     from studentcli.services import batches
 
     reader = reader_of(source)
     kind = reader.kind.plural if reader.kind else "enrollments"
     act = cli.act(f"import-{kind}", channel="csv", source=source.name, source_sha256=source.sha256)
+    plan = cli.plan or Unplanned()
+    options.planned_at = plan.begin(kind, source, act.now, str(cli.named_database()))
     survey = reader.survey()
     progress = Progress(survey.rows, shown=cli.has_terminal and not cli.quiet)
 
     def sink_for() -> batches.Sink:
         report.restart()
         progress.restart()
+        plan.restart()
 
         def take(results: list[Any], cells: dict[int, list[str]]) -> None:
             report.take(results, cells)
+            plan.take(results)
             progress.advance(len(cells))
 
         return take
 
+    def verify() -> None:
+        source.require_unchanged()
+        plan.verify()
+
     try:
-        result = batches.Batch(
-            reader, survey, act, options, sink_for, source.require_unchanged
-        ).run(cli.database, dry_run=cli.dry_run)
+        result = batches.Batch(reader, survey, act, options, sink_for, verify, plan.confirm).run(
+            cli.database, dry_run=cli.dry_run
+        )
     finally:
         progress.stop()
-    state.recorded = not cli.dry_run and not result.aborted
+    state.recorded = not (cli.dry_run or result.aborted or result.done_as)
     report.take_promotions(result.promotions)
+    plan.finish(dict(result.totals), result.promotions, aborted=result.aborted)
     return result
 
 
@@ -134,8 +154,10 @@ def _import(
         report = Report(kept, every_row=bool(cli.explicit_format), forecast=cli.dry_run)
         try:
             result = _run_import(cli, source, report, BatchOptions(term=cli.term, **options))
-            if kept is not None:
+            if kept is not None and result.done_as is None:
                 kept.keep()
+            elif kept is not None:
+                kept.discard()
         except BaseException:
             report.close()
             if kept is not None:
@@ -153,6 +175,10 @@ def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult"
         is_enrollments = {"student", "course"} <= set(source.header)
         columns = ENROLLMENT_OUTCOMES if is_enrollments else RECORD_OUTCOMES
         listing(report.rows(aborted=result.aborted), columns, cli.explicit_format)
+    if result.done_as is not None:
+        verb = "applied" if cli.plan else "done"
+        cli.done(f"{source.name}: {verb} already as batch {result.done_as}; nothing was changed")
+        return
     for line, refusal in report.refused:
         sys.stderr.write(f"line {line}: {safe_text(refusal.message)} [{refusal.code}]\n")
     untold = result.refused - len(report.refused)
@@ -218,10 +244,7 @@ def add_to(app: typer.Typer) -> None:
                 autocompletion=complete.one_of(*ON_ERROR),
             ),
         ] = "abort",
-        rejects: Annotated[
-            Path | None,
-            typer.Option("--rejects", metavar="FILE", help="Write the refused rows there."),
-        ] = None,
+        rejects: RejectsOption = None,
         no_waitlist: Annotated[
             bool, typer.Option("--no-waitlist", help="Refuse full courses instead of queueing.")
         ] = False,
@@ -237,6 +260,7 @@ def add_to(app: typer.Typer) -> None:
         delimiter: Annotated[
             str, typer.Option("--delimiter", metavar="CHARACTER", help="Between the cells.")
         ] = ",",
+        run_id: RunIdOption = None,
         chunk: Annotated[
             int, typer.Option("--chunk", min=1, hidden=True, help="Rows decided together.")
         ] = 50_000,
@@ -253,6 +277,7 @@ def add_to(app: typer.Typer) -> None:
             "allow_waitlist": not no_waitlist,
             "all_or_none": all_or_none,
             "strict": strict,
+            "run_id": run_id,
         }
         _import(cli, (file, encoding, delimiter), rejects, options)
 
