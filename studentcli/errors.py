@@ -331,6 +331,23 @@ class BatchRefused(StudentcliError):
     http_status = 409
 
 
+class PlanMoved(StudentcliError):
+    """A decision is no longer what was planned; nothing was changed."""
+
+    code = "plan-moved"
+    exit_status = ExitStatus.GUARD
+    http_status = 409
+    default_hint = "studentcli plan decides anew, on what is there now"
+
+
+class AnotherFile(StudentcliError):
+    """The file is not the one that was planned, or that the run id was used for."""
+
+    code = "another-file"
+    exit_status = ExitStatus.GUARD
+    http_status = 409
+
+
 # ── the database ─────────────────────────────────────────────────────────────────────────
 
 

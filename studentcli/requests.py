@@ -252,12 +252,14 @@ class Policy:
         allow_waitlist: whether a full course may put a student into its queue.
         all_or_none: apply a request only when nothing in it is refused.
         strict: refuse superseded changes instead of passing over them.
+        planned_at: aware; when a plan was made that is now applied: it dates undated changes.
     """
 
     now: datetime
     allow_waitlist: bool = True
     all_or_none: bool = False
     strict: bool = False
+    planned_at: datetime | None = None
     _todays: dict[str, date] = field(default_factory=dict)
 
     def today(self, time_zone: str) -> date:
@@ -277,3 +279,12 @@ class Policy:
                 ) from None
             today = self._todays[time_zone] = self.now.astimezone(zone).date()
         return today
+
+    def undated(self, time_zone: str) -> date:
+        """Give the date of a change that names none: today, or the day on which it was planned.
+
+        Raises:
+            errors.DatabaseDamaged: as `today`.
+        """
+        today = self.today(time_zone)
+        return self.planned_at.astimezone(ZoneInfo(time_zone)).date() if self.planned_at else today

@@ -237,6 +237,9 @@ def school(tmp_path_factory: pytest.TempPathFactory, new_database: Any) -> Path:
     old.close()
     (folder / "fall.csv").write_text("student,course\nS1042,MATH200\n")
     (folder / "class.csv").write_text("student\nS1042\nS1050\n")
+    planning = ["plan", "make", str(folder / "fall.csv"), "--out", str(folder / "plan.jsonl")]
+    planning += ["--database", str(folder / "school.db")]
+    assert run_line(build_app(planning), planning) == 0
     return folder
 
 

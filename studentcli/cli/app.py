@@ -31,6 +31,7 @@ FILES: Final = {
     "students": ("student",),
     "catalog": ("course", "term"),
     "files": ("import", "export"),
+    "plan": ("apply", "plan"),
     "history": ("history",),
     "batch": ("undo", "batch"),
     "db": ("db",),

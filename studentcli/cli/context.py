@@ -19,6 +19,7 @@ from studentcli.settings import (
 
 if TYPE_CHECKING:
     from studentcli.database import Database
+    from studentcli.formats.plan import PlanCheck, PlanWriter
     from studentcli.requests import Decision, Outcome, Policy, Promotion, Request
     from studentcli.services.operations import Act
 
@@ -53,6 +54,8 @@ class Cli:
     """
 
     options: dict[str, Any]
+    plan: "PlanWriter | PlanCheck | None" = None
+    """What an import is planned into, or has to agree with."""
     _settings: Settings | None = None
     _database: "Database | None" = None
     exit_status: errors.ExitStatus = field(default=errors.ExitStatus.DONE)

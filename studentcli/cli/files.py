@@ -42,17 +42,30 @@ RECORD_OUTCOMES = (
 )
 EXPORTS = (*KINDS, "enrollments")
 ON_ERROR = ("abort", "skip")
+RejectsOption = Annotated[
+    Path | None,
+    typer.Option("--rejects", metavar="FILE", help="Write the refused rows there."),
+]
+RunIdOption = Annotated[
+    str | None,
+    typer.Option(
+        "--run-id", metavar="ID", help="Name the run; once it is done, it is not done again."
+    ),
+]
 
 
 def _run_import(
     cli: Cli, source: "CsvSource", report: "Report", options: "BatchOptions"
 ) -> "BatchResult":
     from studentcli.formats.native import reader_of
+    from studentcli.formats.plan import Unplanned
     from studentcli.services import batches
 
     reader = reader_of(source)
     kind = reader.kind.plural if reader.kind else "enrollments"
     act = cli.act(f"import-{kind}", channel="csv", source=source.name, source_sha256=source.sha256)
+    plan = cli.plan or Unplanned()
+    options.planned_at = plan.begin(kind, source, act.now, str(cli.named_database()))
     survey = reader.survey()
     shown = cli.has_terminal and not cli.quiet
     progress = Progress(survey.rows, None if cli.dry_run else act, shown=shown)
@@ -60,21 +73,28 @@ def _run_import(
     def sink_for() -> batches.Sink:
         report.restart()
         progress.restart()
+        plan.restart()
 
         def take(results: list[Any], cells: dict[int, list[str]]) -> None:
             report.take(results, cells)
+            plan.take(results)
             progress.advance(len(cells))
 
         return take
 
+    def verify() -> None:
+        source.require_unchanged()
+        plan.verify()
+
     try:
-        result = batches.Batch(
-            reader, survey, act, options, sink_for, source.require_unchanged
-        ).run(cli.database, dry_run=cli.dry_run)
+        result = batches.Batch(reader, survey, act, options, sink_for, verify, plan.confirm).run(
+            cli.database, dry_run=cli.dry_run
+        )
     finally:
         progress.stop()
-    state.recorded = not cli.dry_run and not result.aborted
+    state.recorded = not (cli.dry_run or result.aborted or result.done_as)
     report.take_promotions(result.promotions)
+    plan.finish(dict(result.totals), result.promotions, aborted=result.aborted)
     return result
 
 
@@ -91,8 +111,10 @@ def _import(cli: Cli, file: FileOptions, rejects: Path | None, options: dict[str
         report = Report(kept, every_row=bool(cli.explicit_format), forecast=cli.dry_run)
         try:
             result = _run_import(cli, source, report, BatchOptions(term=cli.term, **options))
-            if kept is not None:
+            if kept is not None and result.done_as is None:
                 kept.keep()
+            elif kept is not None:
+                kept.discard()
         except BaseException:
             report.close()
             if kept is not None:
@@ -110,6 +132,10 @@ def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult"
         is_enrollments = {"student", "course"} <= set(source.header)
         columns = ENROLLMENT_OUTCOMES if is_enrollments else RECORD_OUTCOMES
         listing(report.rows(aborted=result.aborted), columns, cli.explicit_format)
+    if result.done_as is not None:
+        verb = "applied" if cli.plan else "done"
+        cli.done(f"{source.name}: {verb} already as batch {result.done_as}; nothing was changed")
+        return
     _tell_refused(cli, report)
     untold = result.refused - len(report.refused)
     if untold > 0:
@@ -188,10 +214,7 @@ def add_to(app: typer.Typer) -> None:
                 autocompletion=complete.one_of(*ON_ERROR),
             ),
         ] = "abort",
-        rejects: Annotated[
-            Path | None,
-            typer.Option("--rejects", metavar="FILE", help="Write the refused rows there."),
-        ] = None,
+        rejects: RejectsOption = None,
         no_waitlist: Annotated[
             bool, typer.Option("--no-waitlist", help="Refuse full courses instead of queueing.")
         ] = False,
@@ -206,6 +229,7 @@ def add_to(app: typer.Typer) -> None:
         mapping: MapOption = None,
         rows: RowsOption = None,
         where: WhereOption = None,
+        run_id: RunIdOption = None,
         chunk: Annotated[
             int, typer.Option("--chunk", min=1, hidden=True, help="Rows decided together.")
         ] = 20_000,
@@ -222,6 +246,7 @@ def add_to(app: typer.Typer) -> None:
             "allow_waitlist": not no_waitlist,
             "all_or_none": all_or_none,
             "strict": strict,
+            "run_id": run_id,
         }
         source = FileOptions(file, encoding, delimiter, mapping, rows, where)
         _import(cli, source, rejects, options)

@@ -143,7 +143,7 @@ class _Asking:
         if isinstance(course, Refusal):
             asked = Outcome(change, student.number, _word(change), student_id=student.student_id)
             return refuse(asked, facts, [course])
-        on = change.effective_on or self.policy.today(course.term.time_zone)
+        on = change.effective_on or self.policy.undated(course.term.time_zone)
         case = Case(
             change, student, course, student.enrollments.get(course.course_id), on, self.policy,
             facts.courses, None, self.together, self.leaving,

@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final, Literal, Protocol
+from uuid import uuid4
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -21,6 +23,7 @@ from studentcli.services.bulk import IndexPause
 from studentcli.services.catalog import RecordOutcome, Saving
 from studentcli.services.loading import Deciding
 from studentcli.services.operations import Act, Recorder, count_outcomes
+from studentcli.services.runs import begin_run
 from studentcli.services.writer import Rows, finished_rows, write_rows
 
 KEPT: Final = 1_200_000
@@ -66,6 +69,8 @@ class BatchOptions:
         allow_waitlist: as in `Policy`.
         all_or_none: as in `Policy`.
         strict: as in `Policy`.
+        planned_at: as in `Policy`.
+        run_id: names the run: once it is done, it is not done again.
     """
 
     on_error: OnError = "abort"
@@ -74,6 +79,8 @@ class BatchOptions:
     allow_waitlist: bool = True
     all_or_none: bool = False
     strict: bool = False
+    planned_at: datetime | None = None
+    run_id: str | None = None
 
 
 @dataclass
@@ -84,6 +91,8 @@ class BatchResult:
     operation_id: int | None = None
     aborted: bool = False
     same_as: int | None = None
+    done_as: int | None = None
+    """The operation that did the run of this id already; then nothing was done."""
     promotions: list[Promotion] = field(default_factory=list)
     """Whom a file of records moved up; those of requests are in their decisions."""
 
@@ -130,6 +139,7 @@ class EnrollmentUnit:
             allow_waitlist=options.allow_waitlist,
             all_or_none=options.all_or_none,
             strict=options.strict,
+            planned_at=options.planned_at,
         )
         self.deciding = Deciding(session, policy, options.term)
         self.recorder = Recorder(session, act)
@@ -249,6 +259,7 @@ class Batch:
         options: how to import.
         sink_for: makes the taker of the results; called anew for every run of the transaction.
         verify: called after the last row and before the commit; raising undoes everything.
+        confirm: called after it with whom a file of records moved up; raising undoes everything.
     """
 
     reader: Reader
@@ -257,6 +268,7 @@ class Batch:
     options: BatchOptions
     sink_for: Callable[[], Sink]
     verify: Callable[[], None]
+    confirm: Callable[[list[Promotion]], None] | None = None
     _trail: audit.Trail | None = None
 
     def run(self, database: Database, *, dry_run: bool = False) -> BatchResult:
@@ -294,6 +306,10 @@ class Batch:
         return result
 
     def _carry(self, session: Session) -> BatchResult:
+        if self.options.run_id is not None:
+            done_as = begin_run(session, self.act, self.options.run_id)
+            if done_as is not None:
+                return BatchResult(done_as=done_as)
         result = BatchResult(same_as=_same_file(session, self.act))
         take = self.sink_for()
         if self._trail is not None:
@@ -312,6 +328,8 @@ class Batch:
         result.operation_id = work.finish(result.totals)
         if isinstance(work, RecordUnit):
             result.promotions = work.promotions
+        if self.confirm is not None:
+            self.confirm(result.promotions)
         return result
 
     def _open_unit(self, session: Session) -> BatchUnit:
@@ -322,6 +340,8 @@ class Batch:
 
 
 def _record_abort(session: Session, act: Act, result: BatchResult) -> int | None:
+    """Record that nothing was applied, under a key of its own: the run is not done."""
+    act = replace(act, request_key=uuid4().hex)
     return Recorder(session, act).finish(dict(result.totals), outcome="aborted")
 
 

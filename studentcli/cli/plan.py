@@ -1,0 +1,235 @@
+"""plan and apply: decide a file, look at the decisions, carry out exactly these."""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from studentcli import errors
+from studentcli.cli import files
+from studentcli.cli.context import SHOWN, Cli
+from studentcli.cli.framework import Group, command, new_app
+from studentcli.render import Column, listing, note, safe_text
+
+if TYPE_CHECKING:
+    from studentcli.formats.plan import Plan, PlanCheck
+
+PANEL = files.PANEL
+NOT_PLANNED: Final = frozenset({"file", "rejects", "run_id", "chunk"})
+"""Options of import that decide nothing."""
+
+COUNTS = (Column("result", "Result", "status"), Column("rows", "Rows", "number"))
+ROWS = (
+    Column("line", "Line", "number"),
+    Column("student", "Student", "key"),
+    Column("course", "Course", "key"),
+    Column("action", "Action"),
+    Column("result", "Result", "status"),
+    Column("change", "Change"),
+    Column("message", "Message"),
+)
+RECORD_ROWS = (
+    Column("line", "Line", "number"),
+    Column("record", "Record", "key"),
+    Column("result", "Result", "status"),
+    Column("change", "Change"),
+    Column("message", "Message"),
+)
+MOVED = (
+    Column("line", "Line", "number"),
+    Column("student", "Student", "key"),
+    Column("course", "Course", "key"),
+    Column("planned", "Planned"),
+    Column("now", "Now"),
+)
+PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="What plan has written.")]
+
+
+class _PlanGroup(Group):
+    """`plan FILE` is short for `plan make FILE`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command in front of a file."""
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["make", *args]
+        return super().parse_args(ctx, args)
+
+
+def _import_command() -> Callable[..., None]:
+    """Give the function of import: what it decides is planned, with all of its options."""
+    app = new_app("")
+    files.add_to(app)
+    found = next(c.callback for c in app.registered_commands if c.name == "import")
+    function: Callable[..., None] = inspect.unwrap(found)  # type: ignore[arg-type]
+    return function
+
+
+def _planned_parameters(import_: Callable[..., None]) -> list[inspect.Parameter]:
+    parameters = inspect.signature(import_).parameters.values()
+    return [p for p in parameters if p.name not in NOT_PLANNED - {"file"}]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Declare the commands."""
+    import_ = _import_command()
+    group = new_app(
+        "Plans: decide a file and look, before anything is changed.\n\n"
+        "Example: studentcli plan fall.csv --out plan.jsonl",
+        cls=_PlanGroup,
+    )
+    app.add_typer(group, name="plan", rich_help_panel=PANEL)
+
+    def make(cli: Cli, file: str, *, out: Path, **options: Any) -> None:
+        """Decide every row of a file and write the decisions down; change nothing.
+
+        Example: studentcli plan make fall.csv --out plan.jsonl
+        """
+        _make(cli, import_, file, out, options)
+
+    out = Annotated[Path, typer.Option("--out", "-o", metavar="PLAN", help="Write the plan there.")]
+    parameters = [
+        *_planned_parameters(import_),
+        inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, annotation=out),
+    ]
+    make.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command(group, "make")(make)
+
+    @command(group, "show")
+    def show(
+        cli: Cli,
+        plan: PlanArgument,
+        *,
+        rows: Annotated[
+            bool, typer.Option("--rows", help="Every row that changes something or is refused.")
+        ] = False,
+        everything: Annotated[
+            bool, typer.Option("--all", help="With --rows, also rows that change nothing.")
+        ] = False,
+    ) -> None:
+        """Show what a plan would do: counts, or row by row.
+
+        Example: studentcli plan show plan.jsonl --rows
+        """
+        _show(cli, plan, rows=rows or everything, everything=everything)
+
+    @command(app, "apply", writes=True, panel=PANEL)
+    def apply(
+        cli: Cli,
+        plan: PlanArgument,
+        file: Annotated[str, typer.Argument(metavar="FILE", help="The file that was planned.")],
+        *,
+        rejects: files.RejectsOption = None,
+        run_id: files.RunIdOption = None,
+    ) -> None:
+        """Carry out a plan whose decisions all still hold.
+
+        Example: studentcli apply plan.jsonl fall.csv
+        """
+        _apply(cli, import_, plan, {"file": file, "rejects": rejects, "run_id": run_id})
+
+
+def _make(
+    cli: Cli, import_: Callable[..., None], file: str, out: Path, options: dict[str, Any]
+) -> None:
+    """Import as a forecast whose decisions are written down."""
+    from studentcli.formats.plan import PlanWriter
+
+    if out.exists() and Path(file).exists() and out.samefile(file):
+        raise errors.Usage(f"--out {out} is the file that is read", hint="name another")
+    cli.options["dry_run"] = True
+    cli.plan = plan = PlanWriter(out, options, cli.term)
+    try:
+        import_(cli, file, **options)
+        plan.keep()
+    except BaseException:
+        plan.discard()
+        raise
+    if not cli.quiet:
+        note(f"planned in {out}; next: studentcli apply {out} {file}")
+
+
+def _apply(cli: Cli, import_: Callable[..., None], path: Path, more: dict[str, Any]) -> None:
+    """Import with the options of the plan, as long as every row is decided as planned."""
+    from studentcli.formats.plan import Plan, PlanCheck
+
+    plan = Plan(path)
+    with closing(PlanCheck(plan)) as check:
+        cli._settings = replace(cli.settings, term=plan.header.get("term"))  # noqa: SLF001
+        cli.plan = check
+        more["run_id"] = more["run_id"] or f"plan:{plan.sha256}"
+        known = {p.name for p in _planned_parameters(import_)} - {"cli", "file"}
+        options = plan.header["options"]
+        if unknown := sorted(set(options) - known):
+            raise errors.FileUnreadable(
+                f"{path} has an option {unknown[0]!r}, which import has not"
+            )
+        try:
+            import_(cli, **more, **options)
+        except errors.PlanMoved:
+            _tell_moved(cli, check)
+            raise
+
+
+def _tell_moved(cli: Cli, check: "PlanCheck") -> None:
+    """List what moved: as data where a format is named, else the first of them on stderr."""
+    if cli.explicit_format:
+        listing(check.differences(), MOVED, cli.explicit_format)
+        return
+    for count, row in enumerate(check.differences()):
+        if count == SHOWN:
+            note(f"… and {check.moved - SHOWN} more")
+            break
+        line = "the waitlists" if row["line"] is None else f"line {row['line']}"
+        who = " in ".join(row[name] for name in ("student", "course") if row[name])
+        told = f"{line}: {who and f'{who}: '}planned {row['planned']}; now {row['now']}"
+        sys.stderr.write(f"{safe_text(told)}\n")
+    database = check.plan.header["database"]
+    if database != str(cli.named_database()):
+        note(f"the plan was made for {database}")
+
+
+def _show(cli: Cli, path: Path, *, rows: bool, everything: bool) -> None:
+    from studentcli.formats.plan import Plan
+
+    with closing(Plan(path)) as plan:
+        header, last = plan.header, plan.last
+        if rows:
+            columns = ROWS if header["kind"] == "enrollments" else RECORD_ROWS
+            listing(_rows(plan, everything=everything), columns, cli.fmt)
+            return
+        totals: dict[str, int] = last["totals"]
+        listing(
+            [{"result": result, "rows": count} for result, count in totals.items()],
+            COUNTS,
+            cli.fmt,
+            title=f"{header['file']} into {header['database']}, planned {header['planned_at']}",
+        )
+    if not last.get("would_be_applied", True) and not cli.quiet:
+        note("nothing would be applied: rows are refused")
+
+
+def _rows(plan: "Plan", *, everything: bool) -> Iterator[dict[str, Any]]:
+    """Give the rows of a plan for people, and whom the waitlists move up."""
+    from studentcli.formats.plan import in_words
+
+    for line in plan.rows():
+        promotions = line.pop("promotions", [])
+        if everything or line["result"] not in {"unchanged", "superseded"}:
+            yield {**line, "change": in_words(line)}
+        yield from map(_moved_up, promotions)
+    yield from map(_moved_up, plan.last.get("promotions", []))
+
+
+def _moved_up(promotion: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **promotion,
+        "action": "promote",
+        "result": "enrolled",
+        "record": promotion["course"],
+        "change": f"{promotion['student']} moves up into {promotion['course']}",
+    }
