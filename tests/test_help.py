@@ -225,10 +225,10 @@ def school(tmp_path_factory: pytest.TempPathFactory, new_database: Any) -> Path:
     world.student("S1042", given_name="Ada", family_name="King")
     world.course("CS101", "MATH200", term="2026FA", section="001", capacity=30)
     world.one("enroll", "S1042", "2026FA/CS101")
-    world.student("S1041", "S1050")
+    world.student("S1041")
     world.hold("S1041")
     world.override("S1041", "2026FA/CS101", "credit-load")
-    world.import_csv("student\nS1041\n")
+    world.import_csv("student\nS1041\nS1050\n")
     world.database.dispose()
     shutil.copy(world.url, folder / "school.db")
     with sqlite3.connect(folder / "before.db") as old:
