@@ -251,7 +251,8 @@ class Policy:
         now: aware; every date of the operation is derived from it.
         allow_waitlist: whether a full course may put a student into its queue.
         all_or_none: apply a request only when nothing in it is refused.
-        strict: refuse superseded changes instead of passing over them.
+        strict: refuse superseded changes instead of passing over them, and leaving a course that
+            another one is taken together with instead of warning.
         planned_at: aware; when a plan was made that is now applied: it dates undated changes.
     """
 

@@ -5,6 +5,8 @@ from typing import Final
 STUDENT_STATUSES: Final = ("active", "inactive")
 COURSE_STATUSES: Final = ("open", "closed", "cancelled")
 ENROLLMENT_STATUSES: Final = ("enrolled", "waitlisted", "dropped", "withdrawn", "completed")
+LIVE_STATUSES: Final = ("enrolled", "waitlisted")
+"""Who is in a course, or waits for it."""
 SEATED_STATUSES: Final = ("enrolled", "completed")
 """Who holds a seat. A completed student keeps it: a course that ends must not promote its queue."""
 

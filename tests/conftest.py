@@ -111,6 +111,14 @@ def world(url: str) -> Iterator[World]:
     world.database.dispose()
 
 
+@pytest.fixture(params=ENGINES, scope="module")
+def stage(request: pytest.FixtureRequest, new_database: Callable[..., str]) -> Iterator[World]:
+    """Give one database on each engine for all the drawn cases of a module."""
+    world = World(new_database(request.param))
+    yield world
+    world.database.dispose()
+
+
 @pytest.fixture
 def sqlite_world(new_database: Callable[..., str]) -> World:
     """Give a world on SQLite, for what does not depend on the engine."""

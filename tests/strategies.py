@@ -10,6 +10,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any, TypeVar
 
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from studentcli.formats.native import ENROLLMENT_COLUMNS
@@ -44,6 +45,20 @@ HEADER = ",".join(ENROLLMENT_COLUMNS) + "\n"
 
 Cells = dict[str, Any]
 Drawn = TypeVar("Drawn")
+
+
+def on_a_database(examples: int) -> settings:
+    """Draw as often, the same cases every time.
+
+    Shrinking and explaining would run for minutes on a database; a failing case is small enough.
+    """
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.explicit, Phase.generate),
+    )
 
 
 def drawn(draw: Callable[[Random], Drawn]) -> st.SearchStrategy[Drawn]:

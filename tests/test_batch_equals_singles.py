@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from studentcli.formats.native import EnrollmentReader
@@ -16,7 +16,7 @@ from studentcli.formats.source import CsvSource
 from studentcli.requests import Decision, Request
 from studentcli.services.checks import check_database, replay_events
 from tests.conftest import ENGINES
-from tests.strategies import HEADER, STUDENTS, Catalogue, catalogue, drawn, rows
+from tests.strategies import HEADER, STUDENTS, Catalogue, catalogue, drawn, on_a_database, rows
 from tests.world import World, results
 
 
@@ -66,14 +66,7 @@ def pair(request: pytest.FixtureRequest, new_database: Callable[..., str]) -> An
         world.database.dispose()
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-    # Shrinking and explaining would run for minutes on a database; a failing case is small enough.
-    phases=(Phase.explicit, Phase.generate),
-)
+@on_a_database(EXAMPLES)
 @given(case=drawn(case), chunk=st.sampled_from((1, 2, 7, 10_000)))
 def test_a_batch_gives_what_its_requests_give_one_at_a_time(
     pair: tuple[World, World], tmp_path_factory: pytest.TempPathFactory, case: Case, chunk: int

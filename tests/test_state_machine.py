@@ -1,14 +1,13 @@
 """Any sequence of acts, two at a time now and then, keeps what the rule book promises."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 
 from studentcli.records import COURSE, STUDENT, TERM
 from studentcli.requests import Change, CourseWord, Request
@@ -16,7 +15,6 @@ from studentcli.rules import OVERRIDABLE
 from studentcli.services.cancelling import cancel_course
 from tests import ledger
 from tests.chronicle import Chronicle
-from tests.conftest import ENGINES
 from tests.strategies import (
     ACTIONS,
     COURSES,
@@ -31,6 +29,7 @@ from tests.strategies import (
     drawn,
     granted,
     held,
+    on_a_database,
     rows,
     student,
     term,
@@ -172,21 +171,7 @@ def story(rng: Random) -> Story:
 # ── the test ─────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture(params=ENGINES, scope="module")
-def stage(request: pytest.FixtureRequest, new_database: Callable[..., str]) -> Iterator[World]:
-    """Give one database for every story."""
-    world = World(new_database(request.param))
-    yield world
-    world.database.dispose()
-
-
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.explicit, Phase.generate),
-)
+@on_a_database(EXAMPLES)
 @given(told=drawn(story))
 def test_whatever_is_done_keeps_seats_queues_and_schedules_as_the_rules_say(
     stage: World, told: Story

@@ -1,15 +1,12 @@
 """The promise of undo: whatever was done, undone in reverse order, was never done."""
 
 import os
-from collections.abc import Callable, Iterator
 from random import Random
 
-import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 
-from tests.conftest import ENGINES
 from tests.desk import rows as rows_of
-from tests.strategies import HEADER, Catalogue, catalogue, drawn, rows
+from tests.strategies import HEADER, Catalogue, catalogue, drawn, on_a_database, rows
 from tests.test_undoing import is_told, undo
 from tests.world import World
 
@@ -27,21 +24,7 @@ def case(rng: Random) -> Case:
     return stands, files
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def stage(request: pytest.FixtureRequest, new_database: Callable[..., str]) -> Iterator[World]:
-    """Give one world for all the cases of an engine."""
-    world = World(new_database(request.param))
-    yield world
-    world.database.dispose()
-
-
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.explicit, Phase.generate),
-)
+@on_a_database(EXAMPLES)
 @given(case=drawn(case))
 def test_what_is_undone_in_reverse_order_was_never_done(stage: World, case: Case) -> None:
     stands, files = case

@@ -16,6 +16,15 @@ StudentArgument = Annotated[
         autocompletion=complete.students,
     ),
 ]
+OptionalStudentArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[STUDENT]",
+        help="Student number.",
+        show_default=False,
+        autocompletion=complete.students,
+    ),
+]
 CourseArgument = Annotated[
     str,
     typer.Argument(

@@ -10,7 +10,7 @@ from studentcli.cli.arguments import ReasonOption, record_number
 from studentcli.cli.context import Cli
 from studentcli.cli.framework import command, new_app
 from studentcli.cli.history import EVENT_COLUMNS, LimitOption
-from studentcli.render import Column, listing, note, record
+from studentcli.render import Column, counted, listing, note, record
 
 PANEL = "Files"
 HINT = "studentcli history lists the operations"
@@ -184,7 +184,7 @@ def _sentence(undone: Any, *, forecast: bool) -> str:
     if undone.result == "unchanged":
         return f"operation {number} is already undone, or has changed nothing"
     count = len(undone.rows)
-    what = f"{count} change{'' if count == 1 else 's'} {'would go' if forecast else 'went'} back"
+    what = f"{counted(count, 'change')} {'would go' if forecast else 'went'} back"
     left = f", {len(undone.blocked)} left as they are" if undone.blocked else ""
     by = "" if undone.operation_id is None else f" (operation {undone.operation_id})"
     return f"operation {number} {'would be' if forecast else 'is'} undone: {what}{left}{by}"

@@ -4,8 +4,8 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from studentcli import errors
@@ -88,6 +88,10 @@ class Cli:
 
         named = self.settings.term
         return None if named is None else identifier(named)
+
+    def use_term(self, term: str | None) -> None:
+        """Let this be the term, whatever the settings name."""
+        self._settings = replace(self.settings, term=term)
 
     @property
     def explicit_format(self) -> str | None:
@@ -196,6 +200,17 @@ class Cli:
         outcomes = [outcome for decision in made for outcome in decision.outcomes]
         if any(outcome.is_refused for outcome in outcomes):
             self.exit_status = status_of(outcomes)
+
+    def show_done(
+        self, rows: Sequence[dict[str, Any]], columns: Sequence[Any], sentence: Callable[..., str]
+    ) -> None:
+        """Print what was done to records: a sentence for people, beside it a row for programs."""
+        from studentcli import render
+
+        if self.fmt != "table" and not self.quiet:
+            render.listing(rows, columns, self.fmt)
+        for row in rows:
+            self.done(sentence(row, forecast=self.dry_run))
 
     def show_promotions(self, promotions: "Sequence[Promotion]", total: int | None = None) -> None:
         """Tell whom a change moved up from a waitlist; `total` when these are not all."""

@@ -12,7 +12,7 @@ import typer
 from studentcli import errors
 from studentcli.cli.context import SHOWN, Cli, state
 from studentcli.cli.framework import command, new_app
-from studentcli.render import Column, listing, note, record
+from studentcli.render import Column, counted, listing, note, record
 
 if TYPE_CHECKING:
     from studentcli.services.checks import Finding
@@ -177,13 +177,13 @@ def _check(cli: Cli) -> None:
 
     counts = Counter[str]()
 
-    def counted(findings: "Iterator[Finding]") -> Iterator[dict[str, str]]:
+    def tallied(findings: "Iterator[Finding]") -> Iterator[dict[str, str]]:
         for finding in findings:
             counts[finding.severity] += 1
             yield finding.as_row()
 
     def unit(session: Any) -> None:
-        rows = counted(find_all(session, cli.policy(), term=cli.term))
+        rows = tallied(find_all(session, cli.policy(), term=cli.term))
         first = next(rows, None)
         if first is not None or (cli.fmt != "table" and not cli.quiet):
             listing(() if first is None else chain([first], rows), FINDING_COLUMNS, cli.fmt)
@@ -192,15 +192,13 @@ def _check(cli: Cli) -> None:
     if counts["damage"]:
         more = f", {counts['attention']} to attend to" if counts["attention"] else ""
         raise errors.DatabaseDamaged(
-            f"{_counted(counts['damage'])}{more} in {cli.named_database()}",
+            f"{counted(counts['damage'], 'finding')}{more} in {cli.named_database()}",
             hint="each finding says what mends it; then run studentcli db check again",
         )
     if counts["attention"]:
         cli.exit_status = errors.ExitStatus.REFUSED
-        cli.done(f"{_counted(counts['attention'])} to attend to in {cli.named_database()}")
+        cli.done(
+            f"{counted(counts['attention'], 'finding')} to attend to in {cli.named_database()}"
+        )
     else:
         cli.done(f"{cli.named_database()} is sound")
-
-
-def _counted(findings: int) -> str:
-    return "1 finding" if findings == 1 else f"{findings} findings"

@@ -197,59 +197,63 @@ def _summary(cli: Cli, source: "CsvSource", result: "BatchResult") -> str:
     return f"{source.name}: {verb}{counts} of {rows} rows{left} into {target}{number}{same}"
 
 
+def import_(
+    cli: Cli,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="CSV file; - is standard input.")],
+    *,
+    on_error: Annotated[
+        str,
+        typer.Option(
+            "--on-error",
+            metavar="|".join(ON_ERROR),
+            help="All rows or none; or the good ones.",
+            autocompletion=complete.one_of(*ON_ERROR),
+        ),
+    ] = "abort",
+    rejects: RejectsOption = None,
+    no_waitlist: Annotated[
+        bool, typer.Option("--no-waitlist", help="Refuse full courses instead of queueing.")
+    ] = False,
+    all_or_none: Annotated[
+        bool, typer.Option("--all-or-none", help="Apply no part of a request refused in part.")
+    ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Refuse rows older than recorded, and leaving what is taken together."
+        ),
+    ] = False,
+    encoding: EncodingOption = None,
+    delimiter: DelimiterOption = None,
+    mapping: MapOption = None,
+    rows: RowsOption = None,
+    where: WhereOption = None,
+    run_id: RunIdOption = None,
+    chunk: Annotated[
+        int, typer.Option("--chunk", min=1, hidden=True, help="Rows decided together.")
+    ] = 20_000,
+) -> None:
+    """Import students, terms, courses or enrollments.
+
+    Example: studentcli import fall.csv -n
+    """
+    if on_error not in ON_ERROR:
+        raise errors.Usage(f"--on-error {on_error!r} is neither {' nor '.join(ON_ERROR)}")
+    options = {
+        "on_error": on_error,
+        "chunk": chunk,
+        "allow_waitlist": not no_waitlist,
+        "all_or_none": all_or_none,
+        "strict": strict,
+        "run_id": run_id,
+    }
+    source = FileOptions(file, encoding, delimiter, mapping, rows, where)
+    _import(cli, source, rejects, options)
+
+
 def add_to(app: typer.Typer) -> None:
     """Declare the commands."""
-
-    @command(app, "import", writes=True, panel=PANEL)
-    def import_(
-        cli: Cli,
-        file: Annotated[str, typer.Argument(metavar="FILE", help="CSV file; - is standard input.")],
-        *,
-        on_error: Annotated[
-            str,
-            typer.Option(
-                "--on-error",
-                metavar="|".join(ON_ERROR),
-                help="All rows or none; or the good ones.",
-                autocompletion=complete.one_of(*ON_ERROR),
-            ),
-        ] = "abort",
-        rejects: RejectsOption = None,
-        no_waitlist: Annotated[
-            bool, typer.Option("--no-waitlist", help="Refuse full courses instead of queueing.")
-        ] = False,
-        all_or_none: Annotated[
-            bool, typer.Option("--all-or-none", help="Apply no part of a request refused in part.")
-        ] = False,
-        strict: Annotated[
-            bool, typer.Option("--strict", help="Refuse rows older than what is recorded.")
-        ] = False,
-        encoding: EncodingOption = None,
-        delimiter: DelimiterOption = None,
-        mapping: MapOption = None,
-        rows: RowsOption = None,
-        where: WhereOption = None,
-        run_id: RunIdOption = None,
-        chunk: Annotated[
-            int, typer.Option("--chunk", min=1, hidden=True, help="Rows decided together.")
-        ] = 20_000,
-    ) -> None:
-        """Import students, terms, courses or enrollments.
-
-        Example: studentcli import fall.csv -n
-        """
-        if on_error not in ON_ERROR:
-            raise errors.Usage(f"--on-error {on_error!r} is neither {' nor '.join(ON_ERROR)}")
-        options = {
-            "on_error": on_error,
-            "chunk": chunk,
-            "allow_waitlist": not no_waitlist,
-            "all_or_none": all_or_none,
-            "strict": strict,
-            "run_id": run_id,
-        }
-        source = FileOptions(file, encoding, delimiter, mapping, rows, where)
-        _import(cli, source, rejects, options)
+    command(app, "import", writes=True, panel=PANEL)(import_)
 
     @command(app, "export", panel=PANEL)
     def export(

@@ -6,10 +6,15 @@ from typing import Annotated, Any
 import typer
 
 from studentcli.cli import complete
-from studentcli.cli.arguments import ReasonOption, StudentArgument, record_number
+from studentcli.cli.arguments import (
+    OptionalStudentArgument,
+    ReasonOption,
+    StudentArgument,
+    record_number,
+)
 from studentcli.cli.context import Cli
 from studentcli.cli.framework import command, new_app
-from studentcli.render import Column, listing
+from studentcli.render import Column, counted, listing
 from studentcli.vocabulary import HOLD_BLOCKS
 
 PANEL = "Enrollment"
@@ -61,14 +66,6 @@ UntilOption = Annotated[
 ]
 
 
-def _tell(cli: Cli, rows: list[dict[str, Any]]) -> None:
-    """Print what was done: a sentence for people, beside it a row for programs."""
-    if cli.fmt != "table" and not cli.quiet:
-        listing(rows, DONE_DATA, cli.fmt)
-    for row in rows:
-        cli.done(_sentence(row, forecast=cli.dry_run))
-
-
 def _sentence(row: dict[str, Any], *, forecast: bool) -> str:
     number = f"hold {row['hold']}" if row["hold"] else "a hold"
     what = f"{number} ({row['kind']}) on {row['student']}"
@@ -97,7 +94,7 @@ def _place(
         from_on=None if first is None else values.iso_date(first),
         until_on=None if last is None else values.iso_date(last),
     )
-    _tell(cli, cli.follow(unit, act).rows)
+    cli.show_done(cli.follow(unit, act).rows, DONE_DATA, _sentence)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -145,21 +142,13 @@ def add_to(app: typer.Typer) -> None:
         hold_ids = [record_number(number, "a hold", hint) for number in numbers]
         act = cli.act("hold-lift", reason=reason)
         lifted = cli.follow(partial(lift_holds, hold_ids=hold_ids, act=act), act)
-        _tell(cli, lifted.rows)
+        cli.show_done(lifted.rows, DONE_DATA, _sentence)
         cli.show_promotions(lifted.promotions)
 
     @command(group, "list")
     def list_(
         cli: Cli,
-        student: Annotated[
-            str | None,
-            typer.Argument(
-                metavar="[STUDENT]",
-                help="Student number.",
-                show_default=False,
-                autocompletion=complete.students,
-            ),
-        ] = None,
+        student: OptionalStudentArgument = None,
         *,
         everything: Annotated[
             bool, typer.Option("--all", help="Also those that are over or were lifted.")
@@ -177,4 +166,4 @@ def add_to(app: typer.Typer) -> None:
             partial(list_holds, policy=cli.policy(), student=number, everything=everything)
         )
         columns = (*WHAT, *WHY) if cli.fmt == "table" else HOLD_DATA
-        listing(rows, columns, cli.fmt, footer=f"{len(rows)} hold{'' if len(rows) == 1 else 's'}")
+        listing(rows, columns, cli.fmt, footer=counted(len(rows), "hold"))

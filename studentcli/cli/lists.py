@@ -6,8 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from studentcli import errors
-from studentcli.cli import complete
-from studentcli.cli.arguments import CourseArgument
+from studentcli.cli.arguments import CourseArgument, OptionalStudentArgument
 from studentcli.cli.context import Cli
 from studentcli.cli.framework import command
 from studentcli.render import Column, Seats, listing
@@ -128,15 +127,14 @@ def _week_of_student(cli: Cli, number: str) -> None:
 
 def _credit_totals(courses: list[Any]) -> str:
     """Add up the credits by what they count as; dropped and withdrawn ones count for nothing."""
-    from studentcli.render import plain
+    from studentcli.render import counted, plain
 
     parts = []
     for status in ("enrolled", "waitlisted", "completed"):
         of_status = [course.credit_hours for course in courses if course.status == status]
         if of_status:
             parts.append(f"{plain(sum(of_status, Decimal(0)))} credits {status}")
-    count = f"{len(courses)} course{'' if len(courses) == 1 else 's'}"
-    return ", ".join([count, *parts])
+    return ", ".join([counted(len(courses), "course"), *parts])
 
 
 def offerings(cli: Cli) -> None:
@@ -160,15 +158,7 @@ def add_to(app: typer.Typer) -> None:
     @command(app, panel=PANEL)
     def courses(
         cli: Cli,
-        student: Annotated[
-            str | None,
-            typer.Argument(
-                metavar="[STUDENT]",
-                help="Student number.",
-                show_default=False,
-                autocompletion=complete.students,
-            ),
-        ] = None,
+        student: OptionalStudentArgument = None,
         *,
         week: Annotated[
             bool, typer.Option("--week", help="The student's weekly timetable of one term.")

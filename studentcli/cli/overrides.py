@@ -8,13 +8,14 @@ import typer
 from studentcli.cli import complete
 from studentcli.cli.arguments import (
     CourseArgument,
+    OptionalStudentArgument,
     ReasonOption,
     StudentArgument,
     record_number,
 )
 from studentcli.cli.context import Cli
 from studentcli.cli.framework import command, new_app
-from studentcli.render import Column, listing
+from studentcli.render import Column, counted, listing
 
 PANEL = "Enrollment"
 
@@ -36,14 +37,6 @@ OVERRIDE_DATA = (
     Column("revoked_at", "Revoked (UTC)", "time"),
 )
 DONE_DATA = (Column("result", "Result", "status"), *OVERRIDE_DATA)
-
-
-def _tell(cli: Cli, rows: list[dict[str, Any]]) -> None:
-    """Print what was done: a sentence for people, beside it a row for programs."""
-    if cli.fmt != "table" and not cli.quiet:
-        listing(rows, DONE_DATA, cli.fmt)
-    for row in rows:
-        cli.done(_sentence(row, forecast=cli.dry_run))
 
 
 def _sentence(row: dict[str, Any], *, forecast: bool) -> str:
@@ -77,7 +70,7 @@ def _grant(
         term=cli.term,
     )
     granted = cli.follow(unit, act)
-    _tell(cli, granted.rows)
+    cli.show_done(granted.rows, DONE_DATA, _sentence)
     for number in granted.replaced:
         cli.done(f"it {'would replace' if cli.dry_run else 'replaces'} override {number}")
     cli.show_promotions(granted.promotions)
@@ -139,20 +132,12 @@ def add_to(app: typer.Typer) -> None:
         override_ids = [record_number(number, "an override", hint) for number in numbers]
         act = cli.act("override-revoke", reason=reason)
         unit = partial(revoke_overrides, override_ids=override_ids, act=act)
-        _tell(cli, cli.follow(unit, act).rows)
+        cli.show_done(cli.follow(unit, act).rows, DONE_DATA, _sentence)
 
     @command(group, "list")
     def list_(
         cli: Cli,
-        student: Annotated[
-            str | None,
-            typer.Argument(
-                metavar="[STUDENT]",
-                help="Student number.",
-                show_default=False,
-                autocompletion=complete.students,
-            ),
-        ] = None,
+        student: OptionalStudentArgument = None,
         *,
         course: Annotated[
             str | None,
@@ -179,5 +164,4 @@ def add_to(app: typer.Typer) -> None:
             )
         )
         columns = OVERRIDE_TABLE if cli.fmt == "table" else OVERRIDE_DATA
-        count = f"{len(rows)} override{'' if len(rows) == 1 else 's'}"
-        listing(rows, columns, cli.fmt, footer=count)
+        listing(rows, columns, cli.fmt, footer=counted(len(rows), "override"))

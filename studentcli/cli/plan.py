@@ -2,9 +2,8 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -60,23 +59,14 @@ class _PlanGroup(Group):
         return super().parse_args(ctx, args)
 
 
-def _import_command() -> Callable[..., None]:
-    """Give the function of import: what it decides is planned, with all of its options."""
-    app = new_app("")
-    files.add_to(app)
-    found = next(c.callback for c in app.registered_commands if c.name == "import")
-    function: Callable[..., None] = inspect.unwrap(found)  # type: ignore[arg-type]
-    return function
-
-
-def _planned_parameters(import_: Callable[..., None]) -> list[inspect.Parameter]:
-    parameters = inspect.signature(import_).parameters.values()
+def _planned_parameters() -> list[inspect.Parameter]:
+    """Give the parameters of import that decide something: all of them are planned."""
+    parameters = inspect.signature(files.import_).parameters.values()
     return [p for p in parameters if p.name not in NOT_PLANNED - {"file"}]
 
 
 def add_to(app: typer.Typer) -> None:
     """Declare the commands."""
-    import_ = _import_command()
     group = new_app(
         "Plans: decide a file and look, before anything is changed.\n\n"
         "Example: studentcli plan fall.csv --out plan.jsonl",
@@ -89,11 +79,11 @@ def add_to(app: typer.Typer) -> None:
 
         Example: studentcli plan make fall.csv --out plan.jsonl
         """
-        _make(cli, import_, file, out, options)
+        _make(cli, file, out, options)
 
     out = Annotated[Path, typer.Option("--out", "-o", metavar="PLAN", help="Write the plan there.")]
     parameters = [
-        *_planned_parameters(import_),
+        *_planned_parameters(),
         inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, annotation=out),
     ]
     make.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -130,12 +120,10 @@ def add_to(app: typer.Typer) -> None:
 
         Example: studentcli apply plan.jsonl fall.csv
         """
-        _apply(cli, import_, plan, {"file": file, "rejects": rejects, "run_id": run_id})
+        _apply(cli, plan, {"file": file, "rejects": rejects, "run_id": run_id})
 
 
-def _make(
-    cli: Cli, import_: Callable[..., None], file: str, out: Path, options: dict[str, Any]
-) -> None:
+def _make(cli: Cli, file: str, out: Path, options: dict[str, Any]) -> None:
     """Import as a forecast whose decisions are written down."""
     from studentcli.formats.plan import PlanWriter
 
@@ -144,7 +132,7 @@ def _make(
     cli.options["dry_run"] = True
     cli.plan = plan = PlanWriter(out, options, cli.term)
     try:
-        import_(cli, file, **options)
+        files.import_(cli, file, **options)
         plan.keep()
     except BaseException:
         plan.discard()
@@ -153,23 +141,23 @@ def _make(
         note(f"planned in {out}; next: studentcli apply {out} {file}")
 
 
-def _apply(cli: Cli, import_: Callable[..., None], path: Path, more: dict[str, Any]) -> None:
+def _apply(cli: Cli, path: Path, more: dict[str, Any]) -> None:
     """Import with the options of the plan, as long as every row is decided as planned."""
     from studentcli.formats.plan import Plan, PlanCheck
 
     plan = Plan(path)
     with closing(PlanCheck(plan)) as check:
-        cli._settings = replace(cli.settings, term=plan.header.get("term"))  # noqa: SLF001
+        cli.use_term(plan.header.get("term"))
         cli.plan = check
         more["run_id"] = more["run_id"] or f"plan:{plan.sha256}"
-        known = {p.name for p in _planned_parameters(import_)} - {"cli", "file"}
+        known = {p.name for p in _planned_parameters()} - {"cli", "file"}
         options = plan.header["options"]
         if unknown := sorted(set(options) - known):
             raise errors.FileUnreadable(
                 f"{path} has an option {unknown[0]!r}, which import has not"
             )
         try:
-            import_(cli, **more, **options)
+            files.import_(cli, **more, **options)
         except errors.PlanMoved:
             _tell_moved(cli, check)
             raise

@@ -11,7 +11,7 @@ from studentcli.cli import complete
 from studentcli.cli.arguments import CourseArgument, ReasonOption, StudentArgument
 from studentcli.cli.context import Cli
 from studentcli.cli.framework import command, new_app
-from studentcli.render import Column, Seats, listing
+from studentcli.render import Column, Seats, counted, listing
 
 PANEL = "Look up"
 
@@ -173,7 +173,7 @@ def _run(cli: Cli, words: list[str] | None, reason: str | None) -> None:
         else:
             listing(rows, OFFER_DATA, cli.fmt)
     verb = "would move" if cli.dry_run else "moved"
-    waitlists = f"{offered.courses} waitlist{'' if offered.courses == 1 else 's'}"
+    waitlists = counted(offered.courses, "waitlist")
     cli.done(
         f"{waitlists}: {len(offered.promotions)} {verb} up, {len(offered.passed_over)} passed over"
     )

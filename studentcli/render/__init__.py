@@ -21,12 +21,21 @@ from studentcli.render.records import (
     record_sentence,
     renumbering_sentence,
 )
-from studentcli.render.text import Seats, display_width, is_terminal, jsonable, plain, safe_text
+from studentcli.render.text import (
+    Seats,
+    counted,
+    display_width,
+    is_terminal,
+    jsonable,
+    plain,
+    safe_text,
+)
 
 __all__ = [
     "DECISION_COLUMNS",
     "Column",
     "Seats",
+    "counted",
     "crowding_sentence",
     "csv_writer",
     "decisions",

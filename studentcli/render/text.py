@@ -31,6 +31,11 @@ def is_terminal(stream: IO[str]) -> bool:
         return False
 
 
+def counted(number: int, noun: str) -> str:
+    """Write a number of things: `1 course`, `2 courses`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def plain(value: Any) -> str:
     """Write a value as data: ISO dates, plain decimals, nothing for none."""
     if value is None:

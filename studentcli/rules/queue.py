@@ -11,7 +11,7 @@ from studentcli.requests import Change, Policy, Promotion, Refusal
 from studentcli.rules.book import ALWAYS, CLEAR, DROPPING, FOR_A_SEAT, Verdict, judge
 from studentcli.rules.case import Case
 from studentcli.rules.seats import Seats, fills_two, judge_seat
-from studentcli.vocabulary import EXTRA_SEATS
+from studentcli.vocabulary import EXTRA_SEATS, LIVE_STATUSES
 
 Own = Mapping[tuple[int, int], Change]
 """The changes of the request under way, by (student id, course id): their overrides count."""
@@ -61,7 +61,7 @@ def _given_up(student: StudentFact, course: CourseFact, facts: Facts) -> CourseF
     """Give the course that a promotion gives up, as long as the student is enrolled in it."""
     old_id = course.queue[student.student_id].instead_of
     old = None if old_id is None else student.enrollments.get(old_id)
-    is_live = old is not None and old.status in {"enrolled", "waitlisted"}
+    is_live = old is not None and old.status in LIVE_STATUSES
     return facts.courses[old_id] if is_live and old_id is not None else None
 
 

@@ -10,6 +10,7 @@ from studentcli.rules.deciding import decide_change, refuse
 from studentcli.rules.queue import run_queues, waits_of
 from studentcli.rules.seats import fills_two
 from studentcli.rules.transitions import UNCHANGED, state_refusal
+from studentcli.vocabulary import LIVE_STATUSES
 
 FindCourse = Callable[[Change, StudentFact], CourseFact | Refusal]
 Look = Callable[[Case], None]
@@ -17,7 +18,6 @@ Look = Callable[[Case], None]
 _MOVES_QUEUE: Final = frozenset({"dropped", "withdrawn", "waitlisted"})
 """What can free a seat of the course, or put somebody into a queue that has one."""
 WITHOUT_EFFECT: Final = frozenset({UNCHANGED, "superseded", "refused"})
-LIVE: Final = ("enrolled", "waitlisted")
 
 
 def decide(
@@ -170,9 +170,9 @@ class _Asking:
         if old is case.course:
             return Refusal("bad-value", f"{old.ref} cannot be swapped for itself")
         enrollment = self.student.enrollments.get(old.course_id)
-        if enrollment is not None and enrollment.status in LIVE:
+        if enrollment is not None and enrollment.status in LIVE_STATUSES:
             return old
-        if case.enrollment is not None and case.enrollment.status in LIVE:
+        if case.enrollment is not None and case.enrollment.status in LIVE_STATUSES:
             return None  # the swap has been made: the add will be unchanged
         return state_refusal("not-enrolled", case._replace(course=old, enrollment=enrollment))
 

@@ -13,6 +13,7 @@ from studentcli.services.loading import Deciding
 from studentcli.services.operations import Act, Recorder, count_outcomes
 from studentcli.services.resolve import find_course
 from studentcli.services.writer import write_facts
+from studentcli.vocabulary import LIVE_STATUSES
 
 
 @dataclass
@@ -31,7 +32,7 @@ def cancel_course(session: Session, word: str, act: Act, *, term: str | None = N
     course = find_course(session, word, Policy(act.now), term)
     live = select(StudentCourses.student_id).where(
         StudentCourses.course_id == course.course_id,
-        StudentCourses.status.in_(("enrolled", "waitlisted")),
+        StudentCourses.status.in_(LIVE_STATUSES),
     )
     deciding = Deciding(session, Policy(act.now))
     foreseen = set(session.scalars(live))

@@ -12,6 +12,7 @@ from studentcli.grades import scale
 from studentcli.models import Course, StudentCourses, Term
 from studentcli.records import COURSE, STUDENT, RecordKind
 from studentcli.requests import Refusal
+from studentcli.vocabulary import LIVE_STATUSES
 
 FORWARD: Final = (("starts_on", "ends_on"), ("enroll_from", "enroll_until"))
 """Dates of which the second is not before the first."""
@@ -80,7 +81,7 @@ class Consistency:
         """Leave dropping everybody to `course cancel`, which does it as one operation."""
         live = select(StudentCourses.student_id).where(
             StudentCourses.course_id == record_id,
-            StudentCourses.status.in_(("enrolled", "waitlisted")),
+            StudentCourses.status.in_(LIVE_STATUSES),
         )
         if self.session.scalar(live.limit(1)) is None:
             return None

@@ -15,8 +15,7 @@ from studentcli.meetings import parse as parse_meetings
 from studentcli.models import Course, Student, Term
 from studentcli.requests import Change, CourseWord, Policy, Refusal
 from studentcli.services import statements
-
-LIVE = ("enrolled", "waitlisted")
+from studentcli.vocabulary import LIVE_STATUSES
 
 
 def is_sqlite(session: Session) -> bool:
@@ -170,7 +169,7 @@ class CourseIndex:
             for course in self.readings(word)
             if (enrollment := student.enrollments.get(course.course_id)) is not None
         ]
-        live = [course for course, status in own if status in LIVE]
+        live = [course for course, status in own if status in LIVE_STATUSES]
         if len(live) > 1:
             return _ambiguous(word, live)
         if live:

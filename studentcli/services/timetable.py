@@ -13,9 +13,10 @@ from studentcli.meetings import DAYS, clock, parse
 from studentcli.models import Course
 from studentcli.requests import Policy, Refusal
 from studentcli.services.enrollment import EnrolledCourse
-from studentcli.services.resolve import LIVE, current_term, is_sqlite, load_terms, read_text
+from studentcli.services.resolve import current_term, is_sqlite, load_terms, read_text
 from studentcli.services.standing import courses_of_student
 from studentcli.services.views import Row
+from studentcli.vocabulary import LIVE_STATUSES
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def week_of_student(
         errors.UnknownTerm: listing the terms that could be meant.
     """
     found, courses = courses_of_student(session, student, term=term)
-    live = [course for course in courses if course.status in LIVE]
+    live = [course for course in courses if course.status in LIVE_STATUSES]
     codes = {course.term for course in live}
     if not codes:
         return Week(found, term, [], [], [])

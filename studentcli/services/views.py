@@ -13,7 +13,6 @@ from studentcli.models import Course, Student, StudentCourses, Term
 from studentcli.records import COURSE
 from studentcli.requests import CourseWord, Policy, Refusal
 from studentcli.services.resolve import (
-    LIVE,
     CourseIndex,
     current_term,
     find_course,
@@ -21,7 +20,7 @@ from studentcli.services.resolve import (
     is_sqlite,
     load_terms,
 )
-from studentcli.vocabulary import SEATED_STATUSES
+from studentcli.vocabulary import LIVE_STATUSES, SEATED_STATUSES
 
 Row = dict[str, Any]
 
@@ -287,7 +286,7 @@ def list_live(session: Session, student_ids: Iterable[int]) -> list[tuple[str, l
         .join(Term, Term.id == Course.term_id)
         .where(
             listed_in(Student.id, student_ids, is_sqlite=is_sqlite(session)),
-            mine.status.in_(LIVE),
+            mine.status.in_(LIVE_STATUSES),
         )
         .order_by(Student.student_number, Term.code, Course.code, Course.section)
     )

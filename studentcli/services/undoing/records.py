@@ -1,6 +1,6 @@
 """What an operation did to records (of the catalogue, holds, overrides), and its inverse."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -36,6 +36,8 @@ from studentcli.services.queues import (
 from studentcli.services.resolve import is_sqlite
 
 Values = dict[str, Any]
+Record = tuple[str, int | None]
+"""Kind, id."""
 KINDS: Final = {kind.name: kind for kind in (STUDENT, COURSE, TERM)}
 ORDER: Final = ("term", "course", "student", "hold", "override")
 """Kinds, those that others refer to first."""
@@ -191,42 +193,58 @@ def find_used(
     session: Session, operation_id: int, returns: list[RecordReturn], gone: Collection[Key]
 ) -> None:
     """Say of records that others need, or whose key others have, why they cannot go back."""
-    going = {(one.kind, one.record_id) for one in returns if one.before is None}
+    uses = _uses(session, returns, set(gone))
     for one in returns:
         if one.why is not None:
             continue
         if one.before is None:
-            one.why = _used(session, operation_id, one, going, set(gone))
+            one.why = uses.get((one.kind, one.record_id))
+            if one.kind == "override":
+                one.why = _override_use(session, operation_id, one)
         elif one.kind in KEYS and _key_is_taken(session, one):
             one.why = "its number or code is somebody else's now"
 
 
-def _used(
-    session: Session, operation_id: int, one: RecordReturn, going: set[Any], gone: set[Key]
-) -> str | None:
+def _uses(session: Session, returns: list[RecordReturn], gone: set[Key]) -> dict[Record, str]:
+    """Say of the records to be removed what else refers to them; a query a table, not a record.
+
+    What goes together with them does not count: `gone` enrollments, and records of the same undo.
+    """
+    going = {(one.kind, one.record_id) for one in returns if one.before is None}
+
+    def among(column: Any, kind: str) -> Any:
+        ids = [record_id for its_kind, record_id in going if its_kind == kind]
+        return listed_in(column, ids, is_sqlite=is_sqlite(session))
+
+    uses = dict.fromkeys(_enrollment_users(session, among, gone), "has enrollments")
+    for kind, column, owner, owner_column in (
+        ("course", Course.id, "term", Course.term_id),
+        ("hold", Hold.id, "student", Hold.student_id),
+        ("override", Override.id, "student", Override.student_id),
+        ("override", Override.id, "course", Override.course_id),
+    ):
+        query = select(column, owner_column).where(among(owner_column, owner))
+        for record_id, owner_id in session.execute(query):
+            if (kind, record_id) not in going:
+                uses.setdefault((owner, owner_id), f"has {kind}s")
+    return uses
+
+
+def _enrollment_users(
+    session: Session, among: Callable[[Any, str], Any], gone: set[Key]
+) -> Iterator[Record]:
+    """Give the students and courses of the enrollments that stay."""
     mine = StudentCourses
-    if one.kind == "term":
-        query = select(Course.id).where(Course.term_id == one.record_id)
-        used = [i for i in session.scalars(query) if ("course", i) not in going]
-        return "has courses" if used else None
-    if one.kind in {"hold", "override"}:
-        return _override_use(session, operation_id, one) if one.kind == "override" else None
-    of_student = one.kind == "student"
-    column = mine.student_id if of_student else mine.course_id
-    wanted = column == one.record_id
-    if not of_student:
-        wanted = or_(wanted, mine.instead_of_id == one.record_id)
-    query_pairs = select(mine.student_id, mine.course_id).where(wanted)
-    if any(tuple(pair) not in gone for pair in session.execute(query_pairs)):
-        return "has enrollments"
-    for kind, table in (("hold", Hold), ("override", Override)):
-        if not of_student and kind == "hold":
-            continue
-        owner: Any = table.student_id if of_student else Override.course_id
-        ids = session.scalars(select(table.id).where(owner == one.record_id))
-        if any((kind, record_id) not in going for record_id in ids):
-            return f"has {kind}s"
-    return None
+    query = select(mine.student_id, mine.course_id, mine.instead_of_id).where(
+        or_(
+            among(mine.student_id, "student"),
+            among(mine.course_id, "course"),
+            among(mine.instead_of_id, "course"),
+        )
+    )
+    for student_id, course_id, old_id in session.execute(query):
+        if (student_id, course_id) not in gone:
+            yield from (("student", student_id), ("course", course_id), ("course", old_id))
 
 
 def _override_use(session: Session, operation_id: int, one: RecordReturn) -> str | None:
@@ -297,9 +315,9 @@ def see_returns(run: QueueRun, returns: list[RecordReturn]) -> None:
 def write_returns(recorder: Recorder, returns: list[RecordReturn]) -> None:
     """Write the records that change or come back, and the events of all; removal comes last."""
     connection = recorder.session.connection()
-    for one in returns:
-        if one.before is not None and one.now is None:
-            connection.execute(insert(_table(one.kind)), one.before)
+    again = [one for one in returns if one.before is not None and one.now is None]
+    for kind, mine in groupby(again, key=lambda one: one.kind):
+        connection.execute(insert(_table(kind)), [dict(one.before or {}) for one in mine])
     changed = [one for one in returns if one.action == "undone"]
     for kind, mine in groupby(changed, key=lambda one: one.kind):
         table = _table(kind)
@@ -340,7 +358,9 @@ def _changes(one: RecordReturn) -> Iterator[tuple[str, list[str | None]]]:
 
 def remove_records(session: Session, returns: list[RecordReturn]) -> None:
     """Remove the records that the operation had created, those that refer to others first."""
-    for one in sorted(returns, key=lambda one: -ORDER.index(one.kind)):
-        if one.before is None:
-            table = _table(one.kind)
-            session.execute(delete(table).where(table.c.id == one.record_id))
+    for kind in reversed(ORDER):
+        ids = [one.record_id for one in returns if one.kind == kind and one.before is None]
+        if ids:
+            column = _table(kind).c.id
+            listed = listed_in(column, ids, is_sqlite=is_sqlite(session))
+            session.execute(delete(_table(kind)).where(listed))
