@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from studentcli import errors
-from studentcli.cli import files
+from studentcli.cli import imports
 from studentcli.cli.context import SHOWN, Cli
 from studentcli.cli.framework import Group, command, new_app
 from studentcli.render import Column, listing, note, safe_text
@@ -18,7 +18,7 @@ from studentcli.render import Column, listing, note, safe_text
 if TYPE_CHECKING:
     from studentcli.formats.plan import Plan, PlanCheck
 
-PANEL = files.PANEL
+PANEL = imports.PANEL
 NOT_PLANNED: Final = frozenset({"file", "rejects", "run_id", "chunk"})
 """Options of import that decide nothing."""
 
@@ -61,7 +61,7 @@ class _PlanGroup(Group):
 
 def _planned_parameters() -> list[inspect.Parameter]:
     """Give the parameters of import that decide something: all of them are planned."""
-    parameters = inspect.signature(files.import_).parameters.values()
+    parameters = inspect.signature(imports.import_).parameters.values()
     return [p for p in parameters if p.name not in NOT_PLANNED - {"file"}]
 
 
@@ -113,8 +113,8 @@ def add_to(app: typer.Typer) -> None:
         plan: PlanArgument,
         file: Annotated[str, typer.Argument(metavar="FILE", help="The file that was planned.")],
         *,
-        rejects: files.RejectsOption = None,
-        run_id: files.RunIdOption = None,
+        rejects: imports.RejectsOption = None,
+        run_id: imports.RunIdOption = None,
     ) -> None:
         """Carry out a plan whose decisions all still hold.
 
@@ -132,7 +132,7 @@ def _make(cli: Cli, file: str, out: Path, options: dict[str, Any]) -> None:
     cli.options["dry_run"] = True
     cli.plan = plan = PlanWriter(out, options, cli.term)
     try:
-        files.import_(cli, file, **options)
+        imports.import_(cli, file, **options)
         plan.keep()
     except BaseException:
         plan.discard()
@@ -157,7 +157,7 @@ def _apply(cli: Cli, path: Path, more: dict[str, Any]) -> None:
                 f"{path} has an option {unknown[0]!r}, which import has not"
             )
         try:
-            files.import_(cli, **more, **options)
+            imports.import_(cli, **more, **options)
         except errors.PlanMoved:
             _tell_moved(cli, check)
             raise

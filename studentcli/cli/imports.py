@@ -1,4 +1,4 @@
-"""import and export: whole files, in one transaction, with an outcome for every row."""
+"""import: a whole file in one transaction, with an outcome for every row."""
 
 import sys
 from contextlib import closing
@@ -21,7 +21,6 @@ from studentcli.cli.sources import (
     WhereOption,
     opened,
 )
-from studentcli.records import KINDS
 from studentcli.render import DECISION_COLUMNS, Column, listing, note, safe_text
 from studentcli.render import error as tell_error
 
@@ -40,17 +39,41 @@ RECORD_OUTCOMES = (
     Column("code", "Code"),
     Column("message", "Message"),
 )
-EXPORTS = (*KINDS, "enrollments")
 ON_ERROR = ("abort", "skip")
+FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="CSV file; - is standard input.")]
+OnErrorOption = Annotated[
+    str,
+    typer.Option(
+        "--on-error",
+        metavar="|".join(ON_ERROR),
+        help="All rows or none; or the good ones.",
+        autocompletion=complete.one_of(*ON_ERROR),
+    ),
+]
 RejectsOption = Annotated[
     Path | None,
     typer.Option("--rejects", metavar="FILE", help="Write the refused rows there."),
+]
+NoWaitlistOption = Annotated[
+    bool, typer.Option("--no-waitlist", help="Refuse full courses instead of queueing.")
+]
+AllOrNoneOption = Annotated[
+    bool, typer.Option("--all-or-none", help="Apply no part of a request refused in part.")
+]
+StrictOption = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="Refuse rows older than recorded, and leaving what is taken together."
+    ),
 ]
 RunIdOption = Annotated[
     str | None,
     typer.Option(
         "--run-id", metavar="ID", help="Name the run; once it is done, it is not done again."
     ),
+]
+ChunkOption = Annotated[
+    int, typer.Option("--chunk", min=1, hidden=True, help="Rows decided together.")
 ]
 
 
@@ -199,39 +222,20 @@ def _summary(cli: Cli, source: "CsvSource", result: "BatchResult") -> str:
 
 def import_(
     cli: Cli,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="CSV file; - is standard input.")],
+    file: FileArgument,
     *,
-    on_error: Annotated[
-        str,
-        typer.Option(
-            "--on-error",
-            metavar="|".join(ON_ERROR),
-            help="All rows or none; or the good ones.",
-            autocompletion=complete.one_of(*ON_ERROR),
-        ),
-    ] = "abort",
+    on_error: OnErrorOption = "abort",
     rejects: RejectsOption = None,
-    no_waitlist: Annotated[
-        bool, typer.Option("--no-waitlist", help="Refuse full courses instead of queueing.")
-    ] = False,
-    all_or_none: Annotated[
-        bool, typer.Option("--all-or-none", help="Apply no part of a request refused in part.")
-    ] = False,
-    strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict", help="Refuse rows older than recorded, and leaving what is taken together."
-        ),
-    ] = False,
+    no_waitlist: NoWaitlistOption = False,
+    all_or_none: AllOrNoneOption = False,
+    strict: StrictOption = False,
     encoding: EncodingOption = None,
     delimiter: DelimiterOption = None,
     mapping: MapOption = None,
     rows: RowsOption = None,
     where: WhereOption = None,
     run_id: RunIdOption = None,
-    chunk: Annotated[
-        int, typer.Option("--chunk", min=1, hidden=True, help="Rows decided together.")
-    ] = 20_000,
+    chunk: ChunkOption = 20_000,
 ) -> None:
     """Import students, terms, courses or enrollments.
 
@@ -252,61 +256,5 @@ def import_(
 
 
 def add_to(app: typer.Typer) -> None:
-    """Declare the commands."""
+    """Declare the command."""
     command(app, "import", writes=True, panel=PANEL)(import_)
-
-    @command(app, "export", panel=PANEL)
-    def export(
-        cli: Cli,
-        kind: Annotated[
-            str,
-            typer.Argument(
-                metavar="KIND",
-                help=f"{', '.join(EXPORTS[:-1])} or {EXPORTS[-1]}.",
-                autocompletion=complete.one_of(*EXPORTS),
-            ),
-        ],
-        *,
-        output: Annotated[
-            Path | None,
-            typer.Option("--output", "-o", metavar="FILE", help="Write there, not to stdout."),
-        ] = None,
-        excel: Annotated[
-            bool, typer.Option("--excel", help="Neutralise cells that a spreadsheet would run.")
-        ] = False,
-    ) -> None:
-        """Write the native CSV that import reads.
-
-        Example: studentcli export courses -o courses.csv
-        """
-        if kind not in EXPORTS:
-            raise errors.Usage(f"{kind!r} is none of {', '.join(EXPORTS)}")
-        _export(cli, kind, output, excel=excel)
-
-
-def _export(cli: Cli, kind: str, output: Path | None, *, excel: bool) -> None:
-    """Write the rows while the snapshot is open: a million of them need no memory."""
-    from studentcli.formats import native
-    from studentcli.formats.output import writing
-    from studentcli.render import plain
-    from studentcli.services import exporting, views
-
-    columns = native.ENROLLMENT_COLUMNS[:-1] if kind == "enrollments" else KINDS[kind].columns
-    fmt = cli.explicit_format or "csv"
-    neutral = native.neutral if excel else plain
-
-    def unit(session: Any) -> None:
-        rows: Any
-        if kind == "enrollments":
-            rows = exporting.export_enrollments(session, term=cli.term)
-        elif kind == "students":
-            rows = views.list_students(session)
-        elif kind == "terms":
-            rows = views.list_terms(session)
-        else:
-            rows = views.list_courses(session, term=cli.term)
-        cells = ({name: neutral(row.get(name)) for name in columns} for row in rows)
-        with writing(output) as stream:
-            listing(cells, [Column(name, name) for name in columns], fmt, stream=stream)
-
-    cli.database.read(unit)
