@@ -2,8 +2,11 @@
 
 from datetime import timedelta
 
+import pytest
+
 from studentcli.services.cancelling import cancel_course
 from tests import ledger
+from tests.conftest import Run
 from tests.world import TODAY, World
 
 EARLIER = (TODAY - timedelta(days=3)).isoformat()
@@ -174,3 +177,20 @@ def test_moving_the_term_runs_the_queue_that_waits_for_what_is_in_progress(world
 
     assert world.statuses()["S1", "2027SP/CS201-1"] == "enrolled"
     assert world.idle_seats() == []
+
+
+@pytest.mark.parametrize("said", ["CS101", "LAB|CS101", "LAB & CS101"])
+def test_no_course_can_be_entered_as_its_own_corequisite(
+    world: World, command: Run, said: str
+) -> None:
+    world.course("CS101", "LAB")
+
+    edited = command("course", "edit", "CS101", "--corequisites", said, database=world)
+    added = command("course", "add", "CS101", "--section", "2", "--corequisites", said,
+                    database=world)  # fmt: skip
+    result, items = world.import_csv(f"course,corequisites\nCS101,{said}\n")
+
+    for done in (edited, added):
+        assert done.returncode == 4
+        assert "CS101 cannot be taken together with itself [bad-value]" in done.stderr
+    assert (result.refused, items[0].refusal.code) == (1, "bad-value")

@@ -105,6 +105,7 @@ def _missing_corequisite(
         return None
     have = case.added(*ranks)
     have.update(course.code for course, _ in case.this_term(*statuses))
+    have.discard(case.course.code)  # no course is its own company, whatever its row says
     missing = [group for group in groups if have.isdisjoint(group)]
     if not missing:
         return None
@@ -127,7 +128,10 @@ def corequisite_is_left(case: Case) -> Refusal | None:
     broken = [
         course.ref
         for course, _ in kept
-        if any(code in group and have.isdisjoint(group) for group in course.corequisites)
+        if any(
+            code in group and (have - {course.code}).isdisjoint(group)
+            for group in course.corequisites
+        )
     ]
     if not broken:
         return None

@@ -6,7 +6,7 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from studentcli.conditions import find_cycle, parse_requirements
+from studentcli.conditions import find_cycle, parse_corequisites, parse_requirements
 from studentcli.facts import TermFact
 from studentcli.grades import scale
 from studentcli.models import Course, StudentCourses, Term
@@ -71,11 +71,12 @@ class Consistency:
             refusal = self._refuse_silent_cancel(key, record_id)
             if refusal is not None:
                 return refusal
-        if "requires" in new:
-            return self._refuse_grade(key, new["requires"]) or self._refuse_cycle(
+        refusal = _refuse_own_company(key, new.get("corequisites"))
+        if refusal is None and "requires" in new:
+            refusal = self._refuse_grade(key, new["requires"]) or self._refuse_cycle(
                 key, new["requires"]
             )
-        return None
+        return refusal
 
     def _refuse_silent_cancel(self, key: CourseKey, record_id: int) -> Refusal | None:
         """Leave dropping everybody to `course cancel`, which does it as one operation."""
@@ -132,6 +133,17 @@ class Consistency:
                 codes = frozenset(item.code for item in _items(requires))
                 self._required.setdefault(code, {})[term, code, section] = codes
         return self._required
+
+
+def _refuse_own_company(key: CourseKey, corequisites: str | None) -> Refusal | None:
+    """Refuse a course that is to be taken together with itself: that says nothing, or too much."""
+    if not any(key[1] in group for group in parse_corequisites(corequisites)):
+        return None
+    return Refusal(
+        "bad-value",
+        f"corequisites: {key[1]} cannot be taken together with itself",
+        "name the other courses alone; - clears what is there",
+    )
 
 
 def _items(requires: str | None) -> Iterable[Any]:
