@@ -13,6 +13,7 @@ from studentcli.models import Base, CatalogEvent, Course, Student, Term
 from studentcli.records import COURSE, STUDENT, RecordKind, RecordRow, default_of
 from studentcli.requests import Consequences, Policy, Promotion, Refusal
 from studentcli.services.consistency import Consistency
+from studentcli.services.near import suggest_student
 from studentcli.services.operations import Act, Recorder
 from studentcli.services.queues import (
     QueueRun,
@@ -25,7 +26,6 @@ from studentcli.services.resolve import (
     current_term,
     is_sqlite,
     load_terms,
-    suggest_student,
 )
 from studentcli.services.views import count_seats
 
