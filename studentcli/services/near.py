@@ -84,6 +84,17 @@ def _course_refs(session: Session) -> dict[str, list[str]]:
     return found
 
 
+def near_codes(session: Session, codes: Iterable[str]) -> dict[str, list[str]]:
+    """Find the codes of courses that differ from others in zeros, case or spaces only."""
+    wanted = {code: _bare(code) for code in codes}
+    if not wanted:
+        return {}
+    known: dict[str, list[str]] = {}
+    for code in session.scalars(select(Course.code).distinct().order_by(Course.code)):
+        known.setdefault(_bare(code), []).append(code)
+    return {code: known[bare][:SHOWN] for code, bare in wanted.items() if bare in known}
+
+
 # ── one word that somebody typed ─────────────────────────────────────────────────────────
 
 
