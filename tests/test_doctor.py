@@ -174,6 +174,64 @@ def test_a_seat_is_idle_for_whom_an_override_of_the_full_course_was_granted(worl
     ]
 
 
+# ── swaps that wait for one another ──────────────────────────────────────────────────────
+
+
+def swap(world: World, number: str, new: str, old: str) -> None:
+    assert world.one("enroll", number, new, instead_of=old).result == "waitlisted"
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_swaps_that_wait_for_one_another_are_told_once_with_what_lets_them_go(
+    count: int, world: World, command: Run
+) -> None:
+    codes = [f"C{n}" for n in range(count)]
+    for n, code in enumerate(codes):
+        world.student(f"S{n}")
+        world.course(code, capacity=1, waitlist=5)
+        world.submit("enroll", f"S{n}", code).require()
+    for n, code in enumerate(codes[:-1]):
+        swap(world, f"S{n}", codes[n + 1], code)
+    assert find(world) == []  # the last one stays: everybody waits as everybody else does
+    swap(world, f"S{count - 1}", codes[0], codes[-1])
+
+    (found,) = find(world)
+    assert (found.check, found.severity) == ("swap-circle", "attention")
+    assert found.finding.count("waits for ALL/C") == count
+    done = command(*shlex.split(found.mend)[1:], database=world)
+    assert done.returncode == 0
+    assert sorted(world.statuses().values()) == ["dropped"] * count + ["enrolled"] * count
+    assert find(world) == []
+
+
+def test_a_swap_that_something_else_blocks_is_no_circle(world: World) -> None:
+    world.student("S1", "S2", "S3")
+    world.course("A", "B", capacity=1, waitlist=5)
+    world.submit("enroll", "S1", "A").require()
+    world.submit("enroll", "S2", "B").require()
+    swap(world, "S1", "B", "A")
+    swap(world, "S2", "A", "B")
+    assert [one.check for one in find(world)] == ["swap-circle"]
+    hold(world, "S2", TODAY)
+    assert find(world) == []
+    world.now += timedelta(days=1)
+    assert [one.check for one in find(world)] == ["swap-circle"]
+    assert find(world, "ALL") != []
+    world.course("A", capacity=2)
+    assert find(world) == []
+
+
+def test_somebody_in_front_who_gives_nothing_up_makes_it_no_circle(world: World) -> None:
+    world.student("S1", "S2", "S3")
+    world.course("A", "B", capacity=1, waitlist=5)
+    world.submit("enroll", "S1", "A").require()
+    world.submit("enroll", "S2", "B").require()
+    world.submit("enroll", "S3", "A").require()
+    swap(world, "S1", "B", "A")
+    swap(world, "S2", "A", "B")
+    assert find(world) == []
+
+
 # ── sections, times, credit hours ────────────────────────────────────────────────────────
 
 
