@@ -136,6 +136,7 @@ def add_to(app: typer.Typer) -> None:
         ] = False,
         instead_of: InsteadOfOption = None,
         all_or_none: AllOrNoneOption = False,
+        strict: StrictOption = False,
         students: Annotated[
             str | None,
             typer.Option("--students", metavar="LIST", help=LIST.format("Students", "student")),
@@ -153,7 +154,11 @@ def add_to(app: typer.Typer) -> None:
 
         Example: studentcli enroll --students @class.csv --courses CS101,MATH200
         """
-        policy = {"all_or_none": all_or_none, "allow_waitlist": not no_waitlist}
+        policy = {
+            "all_or_none": all_or_none,
+            "allow_waitlist": not no_waitlist,
+            "strict": strict,
+        }
         change: dict[str, Any] = {
             "on": on,
             "reason": reason,

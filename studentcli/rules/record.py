@@ -28,10 +28,12 @@ def prerequisite_is_missing(case: Case) -> Refusal | None:
             and course is not old
         ):
             taken.setdefault(course.code, []).append((course, enrollment))
+    added = case.added("seat")
     missing = [
         group
         for group in groups
-        if not any(_is_met(item, pair) for item in group for pair in taken.get(item.code, ()))
+        if not any(item.in_progress and item.code in added for item in group)
+        and not any(_is_met(item, pair) for item in group for pair in taken.get(item.code, ()))
     ]
     if not missing:
         return None
