@@ -1,11 +1,15 @@
 """Courses that ask for each other are given together: from a queue, and in one request."""
 
+from datetime import timedelta
 from itertools import product
 
 import pytest
 
-from studentcli.requests import Change, CourseWord, Request
+from studentcli.requests import Change, CourseWord, Policy, Request
+from studentcli.services.checks import find_all
+from studentcli.services.waitlists import run_waitlists, show_waitlist
 from tests import ledger
+from tests.conftest import Run
 from tests.world import TODAY, World
 
 REF = {"CHEM": "ALL/CHEM-1", "LAB": "ALL/LAB-1", "BIO": "ALL/BIO-1"}
@@ -181,7 +185,9 @@ def test_a_course_of_the_same_request_is_in_progress_in_whatever_order_it_is_nam
     assert codes == {"ALL/CS101-1": "course-full", "ALL/CS201-1": "prerequisite-missing"}
 
 
-def test_a_swap_that_has_to_wait_says_at_once_what_it_leaves_alone(world: World) -> None:
+def test_a_swap_that_has_to_wait_says_at_once_what_it_leaves_alone(
+    world: World, command: Run
+) -> None:
     world.student("S1", "S2")
     world.course("CHEM", "LAB", "BIO", capacity=1, waitlist=5)
     world.course("LAB", corequisites="CHEM")
@@ -190,11 +196,13 @@ def test_a_swap_that_has_to_wait_says_at_once_what_it_leaves_alone(world: World)
 
     warned = world.one("enroll", "S1", "BIO", instead_of="CHEM")
     world.one("drop", "S1", "BIO")
-    strict = world.one("enroll", "S1", "BIO", instead_of="CHEM", strict=True)
+    strict = command("enroll", "S1", "BIO", "--instead-of", "CHEM", "--strict", database=world)
 
     assert warned.result == "waitlisted"
     assert "LAB" in (warned.warning or "")
-    assert [refusal.code for refusal in strict.refusals] == ["corequisite-missing"]
+    assert strict.returncode == 4
+    assert "S1 stays in ALL/LAB-1" in strict.stderr
+    assert "[corequisite-missing]" in strict.stderr
 
 
 def test_a_swap_that_frees_a_seat_of_a_full_course_named_beside_it_gives_it_to_its_queue(
@@ -213,3 +221,25 @@ def test_a_swap_that_frees_a_seat_of_a_full_course_named_beside_it_gives_it_to_i
 
     assert [outcome.result for outcome in decision.outcomes] == ["dropped", "waitlisted"]
     assert world.statuses()["S3", "ALL/O-1"] == "enrolled"
+
+
+def test_seats_that_are_idle_only_together_are_told_and_given_by_a_run_of_one_queue(
+    world: World,
+) -> None:
+    full(world, "S2")
+    ledger.place_hold(world, "S2", "add", TODAY.isoformat(), TODAY.isoformat())
+    world.submit("drop", "S1", "CHEM", "LAB")
+    assert world.idle_seats() == []
+    world.now += timedelta(days=1)
+
+    with world.database.session(writes=False) as session:
+        found = [f for f in find_all(session, Policy(world.now)) if f.check == "idle-seat"]
+        _, (shown,) = show_waitlist(session, "CHEM", Policy(world.now))
+    offered = world.database.write(
+        lambda session: run_waitlists(session, ["CHEM"], world.act("waitlist-run"))
+    )
+
+    assert [finding.subject for finding in found] == [REF["CHEM"], REF["LAB"]]
+    assert (shown["student"], shown["may_sit"]) == ("S2", "yes")
+    assert [p.course for p in offered.promotions] == [REF["LAB"], REF["CHEM"]]
+    assert offered.passed_over == []

@@ -273,10 +273,10 @@ def _could_be_given(
     student_id: int, order: Sequence[CourseFact], facts: Facts, policy: Policy
 ) -> bool:
     """Give a student seats in the mind, one after the other."""
-    together = {course.course_id: "seat" for course in order}
-    asked = Asked(student_id, {}, together)
     with facts.journaling() as start:
         for course in order:
+            together = {other.course_id: "seat" for other in order if other is not course}
+            asked = Asked(student_id, {}, together)
             case = promotion_case(student_id, course, facts, policy, asked)
             seats = Seats(course, case.today)
             if judge_promotion(case, seats).refusals:
