@@ -169,7 +169,8 @@ class Outcome:
     `result` is one of OUTCOMES; `status` and `position` (1 = next in the queue) say how the
     enrollment stands afterwards; `refusals` holds every rule that forbids a refused change;
     `instead_of` the course that a swap gives up, `freed` its id once it was; `warning` what
-    somebody should know about it.
+    somebody should know about it; `at_once` of a place in the queue that it leads to a seat when
+    the queue is run.
     """
 
     change: Change
@@ -187,6 +188,7 @@ class Outcome:
     student_id: int | None = None
     course_id: int | None = None
     freed: int | None = None
+    at_once: bool = False
 
     @property
     def is_refused(self) -> bool:

@@ -1,8 +1,9 @@
 """The words in which tests speak: fill a catalogue, submit changes, look at the tables."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from io import BytesIO
+from itertools import permutations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,12 +12,14 @@ from sqlalchemy import select, text
 
 from studentcli import services
 from studentcli.database import Database, normalize_url
+from studentcli.facts import CourseFact, Facts, Move
 from studentcli.formats.native import reader_of
 from studentcli.formats.source import CsvSource
 from studentcli.models import Course, EnrollmentEvent, Student, StudentCourses, Term
 from studentcli.records import COURSE, STUDENT, TERM, RecordKind, read_row
 from studentcli.requests import Change, CourseWord, Decision, Outcome, Policy, Request
-from studentcli.rules.queue import judge_queue, queue_can_move
+from studentcli.rules.queue import Asked, judge_promotion, promotion_case, queue_can_move
+from studentcli.rules.seats import Seats
 from studentcli.services import batches, catalog, holds, overrides
 from studentcli.services.loading import Deciding
 from studentcli.services.operations import Act
@@ -216,7 +219,11 @@ class World:
         return found
 
     def idle_seats(self) -> list[str]:
-        """List who could sit down by all the rules, and waits in a queue all the same."""
+        """List who could sit down by all the rules, and waits in a queue all the same.
+
+        Tried out, and not asked of what runs the queues: every student, in every order of up to
+        three of the courses that they wait for, each judged as if the rest were given too.
+        """
         found: list[str] = []
         with self.database.session(writes=False) as session:
             deciding = Deciding(session, Policy(self.now))
@@ -226,14 +233,17 @@ class World:
             deciding.let_move(course_ids)
             deciding.lock_students((), ())
             facts, policy = deciding.facts, deciding.policy
+            waits: dict[int, list[CourseFact]] = {}
             for course in facts.locked():
-                if queue_can_move(course, policy):
-                    verdicts = judge_queue(course, facts, policy)
-                    found += [
-                        f"{facts.students[student_id].number} in {course.ref}"
-                        for student_id, verdict in verdicts.items()
-                        if not verdict.refusals
-                    ]
+                for student_id in course.queue if queue_can_move(course, policy) else ():
+                    waits.setdefault(student_id, []).append(course)
+            for student_id, courses in waits.items():
+                orders = [order for size in (1, 2, 3) for order in permutations(courses, size)]
+                found += [
+                    f"{facts.students[student_id].number} in {' and '.join(c.ref for c in order)}"
+                    for order in orders
+                    if _could_be_given(student_id, order, facts, policy)
+                ]
         return found
 
     def count(self, table: str) -> int:
@@ -257,6 +267,26 @@ class World:
                 )
             )
             connection.commit()
+
+
+def _could_be_given(
+    student_id: int, order: Sequence[CourseFact], facts: Facts, policy: Policy
+) -> bool:
+    """Give a student seats in the mind, one after the other."""
+    with facts.journaling() as start:
+        for course in order:
+            together = {other.course_id: "seat" for other in order if other is not course}
+            asked = Asked(student_id, {}, together)
+            case = promotion_case(student_id, course, facts, policy, asked)
+            seats = Seats(course, case.today)
+            if judge_promotion(case, seats).refusals:
+                break
+            facts.move(case.student, course, Move("promote", "enrolled", case.today))
+        else:
+            facts.rewind(start)
+            return True
+        facts.rewind(start)
+    return False
 
 
 def results(decisions: Iterable[Any]) -> list[Any]:

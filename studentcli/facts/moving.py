@@ -1,6 +1,7 @@
 """How a state changes: one step, what is recorded of it, and how it is taken back."""
 
 from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
@@ -158,6 +159,15 @@ class Facts:
         if self.journal is None:
             self.journal = []
         return Mark(len(self.journal), len(self.events))
+
+    @contextmanager
+    def journaling(self) -> Iterator[Mark]:
+        """Remember moves inside a block, also when nobody does so around it; gives the mark."""
+        around = self.journal
+        try:
+            yield self.begin_journal()
+        finally:
+            self.journal = around
 
     def rewind(self, mark: Mark) -> None:
         """Take back every move since `begin_journal` gave `mark`."""

@@ -53,7 +53,7 @@ def decide_change(case: Case, facts: Facts) -> Outcome:
 def judge_add(case: Case, facts: Facts) -> tuple[Place, Verdict]:
     """Judge an add by every rule: where it leads, and what stands against it."""
     always, seat = judge(ALWAYS, case), judge(FOR_A_SEAT, case)
-    place = place_for(case, facts, can_sit=not seat.refusals)
+    place = place_for(case, facts, seat)
     verdict = always
     if place.status != "waitlisted":
         verdict += seat
@@ -72,7 +72,7 @@ def _add(outcome: Outcome, case: Case, facts: Facts) -> Outcome:
     change, student, course, enrollment, on = case[:5]
     place, verdict = judge_add(case, facts)
     old = case.given_up
-    if old is not None and (place.status == "enrolled" or place.at_once):
+    if old is not None:
         together = {**case.together, course.course_id: "seat"}
         verdict += _judge_left(outcome, case._replace(course=old, together=together))
     if verdict.refusals or place.status is None:
@@ -95,7 +95,7 @@ def _add(outcome: Outcome, case: Case, facts: Facts) -> Outcome:
     )  # fmt: skip
     outcome.result = outcome.status = place.status
     if place.status == "waitlisted":
-        outcome.position = len(course.queue)
+        outcome.position, outcome.at_once = len(course.queue), place.at_once
     return outcome
 
 

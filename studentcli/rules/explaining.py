@@ -13,7 +13,7 @@ from studentcli.rules.book import ADDING, CLEAR, DROPPING, OVERRIDABLE, SEATING
 from studentcli.rules.case import Case
 from studentcli.rules.deciding import judge_add, with_way
 from studentcli.rules.placing import Place
-from studentcli.rules.queue import given_up_case, promotion_case, turn_of
+from studentcli.rules.queue import Asked, given_up_case, promotion_case, turn_of
 from studentcli.rules.seats import Seats, full_sentence
 from studentcli.rules.transitions import DECIDE, UNCHANGED, state_refusal, verdict_of
 
@@ -87,8 +87,10 @@ def _all(case: Case, facts: Facts) -> Iterator[Finding]:
     yield from _states(case, verdict)
     is_waiting = verdict == UNCHANGED and case.is_waiting
     if is_waiting:
-        own = {(case.student.student_id, case.course.course_id): case.change}
-        case = promotion_case(case.student.student_id, case.course, facts, case.policy, own)
+        asked_for = Asked(
+            case.student.student_id, {case.course.course_id: case.change}, case.together
+        )
+        case = promotion_case(asked_for.student_id, case.course, facts, case.policy, asked_for)
     is_asked = verdict == DECIDE
     is_possible = is_asked or verdict == "already-withdrawn"
     place = judge_add(case, facts)[0] if is_possible else None
@@ -146,7 +148,8 @@ def _seating(case: Case, place: Place) -> Iterator[Finding]:
     missing = None
     if not is_seated:
         # In front of a queue a free seat is none either: the sentence says whom it belongs to.
-        missing = Seats(case.course, case.today).refuse(case.student) or "course-full"
+        missing = Seats(case.course, case.today).refuse(case.student)
+        missing = missing or ("course-full" if case.course.queue else None)
     for code in SEATING:
         if place.refusal is not None and place.refusal.code == code:
             yield Finding(code, "failed", place.refusal)

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 from studentcli.facts import Facts
 from studentcli.requests import Refusal
+from studentcli.rules.book import Verdict
 from studentcli.rules.case import Case
-from studentcli.rules.queue import candidates, judge_queue, queue_can_move
+from studentcli.rules.queue import candidates, judge_queue, lacks_only_others, queue_can_move
 from studentcli.rules.seats import Seats, full_sentence, judge_seat
 
 
@@ -22,23 +23,26 @@ class Place(NamedTuple):
     beyond: str | None = None
 
 
-def place_for(case: Case, facts: Facts, *, can_sit: bool) -> Place:
+def place_for(case: Case, facts: Facts, sitting: Verdict) -> Place:
     """Find a seat, or a place in the queue.
 
     Whenever a queue exists a newcomer joins its end, also in front of a free seat: then the queue
-    is run, and whoever is eligible and first gets the seat (SEMANTICS, waitlist).
+    is run, and whoever is eligible and first gets the seat (SEMANTICS, waitlist). Who lacks nothing
+    but the courses that belong to it waits too, also beside a free seat: for all of them together.
 
     Args:
         case: the add.
         facts: with the students of a queue that can move.
-        can_sit: whether every rule for a seat is met.
+        sitting: what the rules for a seat say.
     """
     course, policy = case.course, case.policy
+    if sitting.refusals and lacks_only_others(sitting) and _has_room(case):
+        return Place("waitlisted")
     if not course.queue and not course.reserved and course.has_free_seat:
         return Place("enrolled")
     seats = Seats(course, case.today)
     blocked = seats.refuse(case.student)
-    may_sit = can_sit and course.has_free_seat and queue_can_move(course, policy)
+    may_sit = not sitting.refusals and course.has_free_seat and queue_can_move(course, policy)
     if may_sit and _sits_at_once(case, seats, facts):
         return Place("waitlisted", at_once=True)
     if "course-full" in case.allowed and (blocked is not None or course.queue):
@@ -48,12 +52,15 @@ def place_for(case: Case, facts: Facts, *, can_sit: bool) -> Place:
     return _place_in_queue(case, blocked)
 
 
+def _has_room(case: Case) -> bool:
+    return case.policy.allow_waitlist and len(case.course.queue) < case.course.waitlist_capacity
+
+
 def _place_in_queue(case: Case, blocked: str | None) -> Place:
-    if case.policy.allow_waitlist:
-        if len(case.course.queue) < case.course.waitlist_capacity:
-            return Place("waitlisted")
-        if "waitlist-full" in case.allowed:
-            return Place("waitlisted", beyond="waitlist-full")
+    if _has_room(case):
+        return Place("waitlisted")
+    if case.policy.allow_waitlist and "waitlist-full" in case.allowed:
+        return Place("waitlisted", beyond="waitlist-full")
     return Place(None, _no_place(case, blocked))
 
 

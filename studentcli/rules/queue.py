@@ -4,18 +4,33 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from studentcli.facts import CourseFact, Event, Facts, Move, StudentFact
 from studentcli.requests import Change, Policy, Promotion, Refusal
 from studentcli.rules.book import ALWAYS, CLEAR, DROPPING, FOR_A_SEAT, Verdict, judge
-from studentcli.rules.case import Case
+from studentcli.rules.case import NOTHING, Case
 from studentcli.rules.seats import Seats, fills_two, judge_seat
 from studentcli.vocabulary import EXTRA_SEATS, LIVE_STATUSES
 
-Own = Mapping[tuple[int, int], Change]
-"""The changes of the request under way, by (student id, course id): their overrides count."""
-NOBODY: Final[Own] = {}
+LACKING: Final = frozenset({"corequisite-missing", "prerequisite-missing"})
+"""What a seat in another course can mend."""
+
+
+class Asked(NamedTuple):
+    """The student on whose account queues are run, and what counts in them for that student.
+
+    `changes` holds by course id what the request under way asks for: its overrides count;
+    `together` is as in `Case`.
+    """
+
+    student_id: int = 0
+    changes: Mapping[int, Change] = MappingProxyType({})
+    together: Mapping[int, str] = NOTHING
+
+
+NOBODY: Final = Asked()
 
 
 def queue_can_move(course: CourseFact, policy: Policy) -> bool:
@@ -45,15 +60,16 @@ def candidates(course: CourseFact, facts: Facts) -> list[int]:
 
 
 def promotion_case(
-    student_id: int, course: CourseFact, facts: Facts, policy: Policy, own: Own = NOBODY
+    student_id: int, course: CourseFact, facts: Facts, policy: Policy, asked: Asked = NOBODY
 ) -> Case:
     """Put the promotion of a queued student as a case: judged by the same rules, as of today."""
     student = facts.students[student_id]
     enrollment = course.queue[student_id]
-    change = own.get((student_id, course.course_id)) or Change("enroll", course.course_id)
+    mine = asked if asked.student_id == student_id else NOBODY
+    change = mine.changes.get(course.course_id) or Change("enroll", course.course_id)
     return Case(
         change, student, course, enrollment, policy.today(course.term.time_zone), policy,
-        facts.courses, _given_up(student, course, facts),
+        facts.courses, _given_up(student, course, facts), mine.together,
     )  # fmt: skip
 
 
@@ -112,14 +128,16 @@ def judge_queue(
     found: dict[int, Verdict] = {}
     everybody = list(course.queue if only is None else only)
     waiting = everybody.copy()
-    while waiting:
-        student_id = waiting.pop(0)
-        case = promotion_case(student_id, course, facts, policy)
-        found[student_id] = judge_promotion(case, seats)
-        if not found[student_id].refusals:
-            seats.take(case.student)
-            if fills_two(case.student, course):
-                waiting = [other for other in everybody if _is_waiting(found.get(other))]
+    with facts.journaling() as start:
+        while waiting:
+            student_id = waiting.pop(0)
+            case = promotion_case(student_id, course, facts, policy)
+            found[student_id], _ = _judge_with_others(case, seats, facts, NOBODY)
+            if not found[student_id].refusals:
+                seats.take(case.student)
+                if fills_two(case.student, course):
+                    waiting = [other for other in everybody if _is_waiting(found.get(other))]
+        facts.rewind(start)
     return found
 
 
@@ -138,11 +156,26 @@ def turn_of(case: Case, facts: Facts) -> Verdict:
 
 
 def run_queue(
-    course: CourseFact, facts: Facts, policy: Policy, own: Own = NOBODY
+    course: CourseFact,
+    facts: Facts,
+    policy: Policy,
+    asked: Asked = NOBODY,
+    *,
+    last: int | None = None,
 ) -> list[Promotion]:
     """Give the free seats of a course to its queue, first come first served.
 
     Whoever a rule blocks keeps the place and is passed over, with an event that names the rule.
+
+    Args:
+        course: the course.
+        facts: with the students of its queue.
+        policy: how to judge.
+        asked: on whose account the queue is run.
+        last: stops after this student, who alone may be given other courses with this one.
+
+    Returns:
+        Who got a seat: in this course, and in those that had to be given together with it.
     """
     promotions: list[Promotion] = []
     if not queue_can_move(course, policy):
@@ -150,9 +183,13 @@ def run_queue(
     today = policy.today(course.term.time_zone)
     waiting, passed = candidates(course, facts), set[int]()
     while waiting and (course.has_free_seat or course.has_extra_seats):
-        case = promotion_case(waiting.pop(0), course, facts, policy, own)
-        verdict = judge_promotion(case, Seats(course, today))
-        student_id = case.student.student_id
+        student_id = waiting.pop(0)
+        case, seats = promotion_case(student_id, course, facts, policy, asked), Seats(course, today)
+        if last is None or student_id == last:
+            verdict, others = _judge_with_others(case, seats, facts, asked)
+            promotions += others
+        else:
+            verdict = judge_promotion(case, seats)
         if not verdict.refusals:
             promotions.append(_promote(case, facts, verdict, today))
             if fills_two(case.student, course):
@@ -160,7 +197,66 @@ def run_queue(
         elif course.has_free_seat and student_id not in passed:
             passed.add(student_id)
             facts.events.append(_passed_over(case, verdict.refusals[0], today))
+        if student_id == last:
+            break
     return promotions
+
+
+def _judge_with_others(
+    case: Case, seats: Seats, facts: Facts, asked: Asked
+) -> tuple[Verdict, list[Promotion]]:
+    """Judge a promotion, with those that it can be given only together with.
+
+    Courses can ask for each other: then nobody who waits in both gets a seat in either alone. What
+    the student lacks and waits for, too, is promoted first, as if the seat here were given: by a
+    run of that queue as far as the student. When it does not lead to a seat here, all of it is
+    taken back.
+
+    Returns:
+        The verdict, and the promotions that it takes, which have been made.
+    """
+    first, taken = judge_promotion(case, seats), list[Promotion]()
+    others = _lacking(case, first, facts)
+    if not others:
+        return first, taken
+    student_id, verdict = case.student.student_id, first
+    together = {**case.together, case.course.course_id: "seat"}
+    changes = asked.changes if asked.student_id == student_id else NOBODY.changes
+    with facts.journaling() as start:
+        for other in others:
+            before = facts.begin_journal()
+            moved = run_queue(
+                other, facts, case.policy, Asked(student_id, changes, together), last=student_id
+            )
+            judged = judge_promotion(case, seats)
+            if student_id in other.queue or not lacks_only_others(judged):
+                facts.rewind(before)
+                continue
+            verdict = judged
+            taken += moved
+            if not verdict.refusals:
+                return verdict, taken
+        facts.rewind(start)
+    return first, []
+
+
+def _lacking(case: Case, verdict: Verdict, facts: Facts) -> list[CourseFact]:
+    """List what a student lacks for a seat and waits for too, when it is all that they lack."""
+    if not verdict.refusals or not lacks_only_others(verdict):
+        return []
+    return [
+        other
+        for other in waits_of(case.student, facts)
+        if other.is_locked
+        and other.course_id not in case.together
+        and other is not case.course
+        and case.course.is_taken_with(other.code)
+    ]
+
+
+def lacks_only_others(verdict: Verdict) -> bool:
+    """Tell whether seats in other courses are all that can be missing."""
+    return all(refusal.code in LACKING for refusal in verdict.refusals)
 
 
 def _promote(case: Case, facts: Facts, verdict: Verdict, today: date) -> Promotion:
@@ -216,18 +312,20 @@ def _passed_over(case: Case, refusal: Refusal, today: date) -> Event:
 
 
 def run_queues(
-    touched: Iterable[CourseFact], facts: Facts, policy: Policy, own: Own = NOBODY
+    touched: Iterable[CourseFact], facts: Facts, policy: Policy, asked: Asked = NOBODY
 ) -> list[Promotion]:
     """Run queues until nobody moves any more: a promotion can free a seat or unblock another."""
     promotions: list[Promotion] = []
     waiting = list(touched)
     while waiting:
-        moved = run_queue(waiting.pop(0), facts, policy, own)
+        course = waiting.pop(0)
+        moved = run_queue(course, facts, policy, asked)
         promotions += moved
         for promotion in moved:
             student, new = facts.students[promotion.student_id], facts.courses[promotion.course_id]
             freed = None if promotion.freed is None else facts.courses[promotion.freed]
             also = [] if freed is None else [freed]
+            also += [] if new is course else [new]
             also += [c for c in waits_of(student, facts) if freed or c.is_taken_with(new.code)]
             waiting += [course for course in also if course not in waiting]
     return promotions

@@ -31,10 +31,12 @@ def prerequisite_is_missing(case: Case) -> Refusal | None:
             and course is not old
         ):
             taken.setdefault(course.code, []).append((course, enrollment))
+    added = case.added("seat")
     missing = [
         group
         for group in groups
-        if not any(
+        if not any(item.in_progress and item.code in added for item in group)
+        and not any(
             _is_met(item, pair, mine.term) for item in group for pair in taken.get(item.code, ())
         )
     ]

@@ -4,10 +4,19 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from studentcli.facts import CourseFact, Facts, StudentFact
-from studentcli.requests import Change, CourseWord, Decision, Outcome, Policy, Refusal, Request
+from studentcli.requests import (
+    Change,
+    CourseWord,
+    Decision,
+    Outcome,
+    Policy,
+    Promotion,
+    Refusal,
+    Request,
+)
 from studentcli.rules.case import NOTHING, Case
 from studentcli.rules.deciding import decide_change, refuse
-from studentcli.rules.queue import run_queues, waits_of
+from studentcli.rules.queue import Asked, run_queues, waits_of
 from studentcli.rules.seats import fills_two
 from studentcli.rules.transitions import UNCHANGED, state_refusal
 from studentcli.vocabulary import LIVE_STATUSES
@@ -59,6 +68,8 @@ def decide(
     if mark is not None and decision.refused:
         facts.rewind(mark)
         _refuse_all(decision, facts)
+    else:
+        decision.promotions = asking.promotions
     facts.journal = None
     _run_queues(decision, student, facts, policy)
     return decision
@@ -85,6 +96,7 @@ class _Asking:
         self.look = look
         self.together: Mapping[int, str] = NOTHING
         self.leaving: frozenset[int] = frozenset()
+        self.promotions: list[Promotion] = []
 
     def judge(self) -> list[Outcome]:
         """Judge the changes; gives the outcomes in the order asked.
@@ -128,12 +140,13 @@ class _Asking:
 
     def _look_at_each_other(self, adds: list[CourseFact]) -> bool:
         """Tell whether the courses of the request can be what another one is taken with."""
-        if any(course.corequisites for course in adds):
+        if any(course.is_taken_with(other.code) for course in adds for other in adds):
             return True
         courses = self.facts.courses
         return bool(self.leaving) and any(courses[c].corequisites for c in self.student.enrollments)
 
     def _judge_in(self, order: list[int]) -> list[Outcome]:
+        self.promotions = []
         judged = {index: self._judge(self.changes[index]) for index in order}
         return [judged[index] for index in range(len(order))]
 
@@ -159,7 +172,18 @@ class _Asking:
             case = case._replace(given_up=old)
         if self.look is not None:
             self.look(case)
-        return decide_change(case, facts)
+        outcome = decide_change(case, facts)
+        if outcome.at_once:
+            self._sit_down(outcome, course)
+        return outcome
+
+    def _sit_down(self, outcome: Outcome, course: CourseFact) -> None:
+        """Run the queue that gives a newcomer a seat: what is judged next builds on it."""
+        asked = Asked(
+            self.student.student_id, {course.course_id: outcome.change}, self.together
+        )  # fmt: skip
+        self.promotions += run_queues([course], self.facts, self.policy, asked)
+        _settle(outcome, self.facts)
 
     def _given_up(self, word: CourseWord | int, case: Case) -> CourseFact | Refusal | None:
         """Find the course of a swap: one that the student is in, other than the new one."""
@@ -171,10 +195,22 @@ class _Asking:
             return Refusal("bad-value", f"{old.ref} cannot be swapped for itself")
         enrollment = self.student.enrollments.get(old.course_id)
         if enrollment is not None and enrollment.status in LIVE_STATUSES:
-            return old
+            return self._promised(old, case) or old
         if case.enrollment is not None and case.enrollment.status in LIVE_STATUSES:
             return None  # the swap has been made: the add will be unchanged
         return state_refusal("not-enrolled", case._replace(course=old, enrollment=enrollment))
+
+    def _promised(self, old: CourseFact, case: Case) -> Refusal | None:
+        """Refuse to give up a course for a second one: one seat would become two."""
+        number = self.student.number
+        for course, enrollment in case.others("waitlisted"):
+            if enrollment.instead_of == old.course_id:
+                return Refusal(
+                    "bad-value",
+                    f"{number} waits for {course.ref} instead of {old.ref} already",
+                    f"studentcli drop {number} {course.ref}, then swap",
+                )
+        return None
 
 
 _RANKS: Final = ("place", "seat")
@@ -215,7 +251,7 @@ def _run_queues(decision: Decision, student: StudentFact, facts: Facts, policy: 
     """
     touched: dict[CourseFact, None] = {}
     waits: list[CourseFact] | None = None
-    own: dict[tuple[int, int], Change] = {}
+    asked: dict[int, Change] = {}
     for outcome in decision.outcomes:
         if outcome.result in WITHOUT_EFFECT or outcome.course_id is None:
             continue
@@ -223,7 +259,7 @@ def _run_queues(decision: Decision, student: StudentFact, facts: Facts, policy: 
         if outcome.result in _MOVES_QUEUE or fills_two(student, course):
             touched[course] = None
         if outcome.result == "waitlisted":
-            own[student.student_id, course.course_id] = outcome.change
+            asked[course.course_id] = outcome.change
             continue
         if outcome.freed is not None:
             touched[facts.courses[outcome.freed]] = None
@@ -232,7 +268,7 @@ def _run_queues(decision: Decision, student: StudentFact, facts: Facts, policy: 
         touched.update((c, None) for c in waits if is_less or c.is_taken_with(course.code))
     if not touched:
         return
-    decision.promotions = run_queues(touched, facts, policy, own)
+    decision.promotions += run_queues(touched, facts, policy, Asked(student.student_id, asked))
     for outcome in decision.outcomes:
         _settle(outcome, facts)
 

@@ -194,15 +194,20 @@ class Deciding:
         Then what a promotion would free or unblock, until there is nothing more.
         """
         self._take_students(numbers, student_ids, self._queued())
-        while further := self._unlocked():
-            locks = self.locks
-            query = statements.courses(is_sqlite=self.is_sqlite, locks=locks, further=True)
-            found = self._take_courses(query, {"courses": self._list(sorted(further))})
-            if found != further:
-                self._require_courses(further - found)
-                raise StartAgain  # somebody holds one: waiting out of turn could be a deadlock
+        while further := self._moved_along():
+            self._lock_out_of_turn({c for c in further if not self._is_locked(c)})
             self._movable |= further
             self._take_students((), (), self._queued() - self.facts.students.keys(), further=True)
+
+    def _lock_out_of_turn(self, course_ids: set[int]) -> None:
+        """Lock further courses: without waiting for whoever holds one, it could be a deadlock."""
+        if not course_ids:
+            return
+        query = statements.courses(is_sqlite=self.is_sqlite, locks=self.locks, further=True)
+        found = self._take_courses(query, {"courses": self._list(sorted(course_ids))})
+        if found != course_ids:
+            self._require_courses(course_ids - found)
+            raise StartAgain
 
     def _require_courses(self, course_ids: set[int]) -> None:
         """Stop when a swap gives up a course that is not there: no waiting would bring it."""
@@ -219,7 +224,7 @@ class Deciding:
         return {
             student_id
             for course in self.facts.locked()
-            if course.has_free_seat or course.course_id in self._movable
+            if self._can_move(course)
             for student_id in course.queue
         }
 
@@ -247,15 +252,15 @@ class Deciding:
         if queued:
             self.read_records(ids)
 
-    def _unlocked(self) -> set[int]:
-        """List the courses that a promotion could free or unblock and that are not locked yet.
+    def _moved_along(self) -> set[int]:
+        """List the courses that a promotion could free or unblock and whose queue is not read yet.
 
         The old course of a swap, and what a promoted student waits for: everything after a swap,
         else what is taken together with the course.
         """
         courses, needed = self.facts.courses, set[int]()
         for course in self.facts.locked():
-            if not (course.has_free_seat or course.course_id in self._movable):
+            if not self._can_move(course):
                 continue
             for student_id, queued in course.queue.items():
                 if queued.instead_of is not None:
@@ -265,7 +270,15 @@ class Deciding:
                     if enrollment.status == "waitlisted" and not other.is_locked:
                         is_moved = queued.instead_of or other.is_taken_with(course.code)
                         needed.update({course_id} if is_moved else ())
-        return {course_id for course_id in needed if not self._is_locked(course_id)}
+        return {
+            course_id
+            for course_id in needed
+            if not self._is_locked(course_id) or not self._can_move(courses[course_id])
+        }
+
+    def _can_move(self, course: CourseFact) -> bool:
+        """Tell whether a locked course has a free seat, or can get one."""
+        return course.has_free_seat or course.course_id in self._movable
 
     def _is_locked(self, course_id: int) -> bool:
         course = self.facts.courses.get(course_id)

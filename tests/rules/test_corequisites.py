@@ -164,10 +164,16 @@ def test_two_courses_that_need_each_other_are_refused_together(order: tuple[int,
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_a_waitlisted_partner_does_not_give_the_seat_but_the_place(order: tuple[int, int]) -> None:
-    for capacity, wanted in ((1, "corequisite-missing"), (0, "waitlisted")):
+    for capacity, places, wanted in (
+        (1, 0, "corequisite-missing"),
+        (1, 9, "waitlisted"),
+        (0, 9, "waitlisted"),
+    ):
         registry = Registry()
         pair = [
-            registry.course("CS101", corequisites="LAB", capacity=capacity, waitlist_capacity=9),
+            registry.course(
+                "CS101", corequisites="LAB", capacity=capacity, waitlist_capacity=places
+            ),
             registry.course("LAB", capacity=0, waitlist_capacity=9),
         ]
         found = results(registry.ask(*adds(*(pair[i] for i in order))))
