@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from studentcli import errors
 from studentcli.database import StartAgain
+from studentcli.facts import Key
 from studentcli.models import Operation
 from studentcli.requests import Consequences
 from studentcli.services.operations import Act, Recorder
@@ -21,14 +22,15 @@ from studentcli.services.undoing.enrollments import (
     remove_rows,
     take_back,
 )
+from studentcli.services.undoing.obstacles import find_obstacles
 from studentcli.services.undoing.records import (
     REMOVED,
     RecordReturn,
-    find_used,
     named_by,
     read_record_returns,
     remove_records,
     see_returns,
+    unsee_returns,
     write_returns,
 )
 from studentcli.services.views import Row
@@ -85,10 +87,7 @@ def undo_operation(
     if not session.info["forecast"] and not given_up(session, student_ids) <= swapped:
         raise StartAgain
     undone = Undone(operation_id)
-    records = _possible_records(run, undone)
-    see_returns(run, records)
-    returns = _possible(run, undone)
-    records = _unused(run, undone, records, returns)
+    records, returns = _possible(run, undone)
     if (undone.blocked and not skip_changed) or not (returns or records):
         undone.result = "refused" if undone.blocked else "unchanged"
         return undone
@@ -98,28 +97,26 @@ def undo_operation(
     return undone
 
 
-def _possible_records(run: QueueRun, undone: Undone) -> list[RecordReturn]:
-    """Find the records that can go back, now that everything is locked."""
-    records = read_record_returns(run.session, undone.undone)
-    undone.blocked += [_blocked_record(one) for one in records if one.why is not None]
-    return [one for one in records if one.why is None]
-
-
-def _possible(run: QueueRun, undone: Undone) -> list[Return]:
-    returns = read_returns(run.session, undone.undone)
+def _possible(run: QueueRun, undone: Undone) -> tuple[list[RecordReturn], list[Return]]:
+    """Find what can go back, now that everything is locked; the facts then see the records so."""
+    session, target = run.session, undone.undone
+    records, returns = read_record_returns(session, target), read_returns(session, target)
+    find_obstacles(session, target, records, _after(returns))
+    seen = [one for one in records if one.why is None]
+    see_returns(run, seen)
     blocked = list(find_blocked(run, returns))
-    undone.blocked += [_blocked_row(run, found) for found in blocked]
-    kept = {found.key for found in blocked}
-    return [found for found in returns if found.key not in kept]
-
-
-def _unused(
-    run: QueueRun, undone: Undone, records: list[RecordReturn], returns: list[Return]
-) -> list[RecordReturn]:
-    gone = [found.key for found in returns if found.before is None]
-    find_used(run.session, undone.undone, records, gone)
+    stay = {found.key for found in blocked}
+    returns = [found for found in returns if found.key not in stay]
+    if stay:
+        find_obstacles(session, target, seen, _after(returns))
+        unsee_returns(run, [one for one in seen if one.why is not None])
     undone.blocked += [_blocked_record(one) for one in records if one.why is not None]
-    return [one for one in records if one.why is None]
+    undone.blocked += [_blocked_row(run, found) for found in blocked]
+    return [one for one in records if one.why is None], returns
+
+
+def _after(returns: list[Return]) -> dict[Key, str | None]:
+    return {found.key: None if found.before is None else found.before[0] for found in returns}
 
 
 def _lock_operation(session: Session, operation_id: int) -> bool:
