@@ -171,7 +171,7 @@ def test_a_forecast_tells_the_same_and_writes_nothing(full: World) -> None:
     told = undo(full, done.operation_id, dry_run=True)
     assert desk.rows(full) == before
     made = undo(full, done.operation_id)
-    assert (told.rows, told.promotions) == (made.rows, made.promotions)
+    assert (told.taken_back, told.promotions) == (made.taken_back, made.promotions)
 
 
 def test_a_dated_row_that_was_undone_is_no_longer_recorded(world: World) -> None:

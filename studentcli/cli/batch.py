@@ -1,7 +1,8 @@
 """undo and batch: taking an operation back; the files that were imported."""
 
 from functools import partial
-from typing import Annotated, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,9 @@ from studentcli.cli.context import Cli
 from studentcli.cli.framework import command, new_app
 from studentcli.cli.history import EVENT_COLUMNS, LimitOption
 from studentcli.render import Column, counted, listing, note, record
+
+if TYPE_CHECKING:
+    from studentcli.services.undoing import Undone
 
 PANEL = "Files"
 HINT = "studentcli history lists the operations"
@@ -159,10 +163,8 @@ def _undo(cli: Cli, number: str, *, skip_changed: bool, reason: str | None) -> N
     act = cli.act("undo", reason=reason)
     unit = partial(undo_operation, operation_id=operation_id, act=act, skip_changed=skip_changed)
     undone = cli.follow(unit, act)
-    rows = [{**row, "code": None, "message": None} for row in undone.rows]
-    rows += [{"from_status": None, "to_status": None, **row} for row in undone.blocked]
-    if rows and not (cli.quiet and not undone.blocked):
-        listing(rows, _filled(rows), cli.fmt)
+    if not cli.quiet or undone.blocked:
+        _list_undone(cli, undone)
     if undone.result == "refused":
         count = len(undone.blocked)
         raise errors.ChangedSince(
@@ -173,17 +175,18 @@ def _undo(cli: Cli, number: str, *, skip_changed: bool, reason: str | None) -> N
     cli.show_promotions(undone.promotions)
 
 
-def _filled(rows: list[dict[str, Any]]) -> list[Column]:
-    """Leave out what only a refusal says when there is none."""
-    has_refusals = any(row["code"] is not None for row in rows)
-    return [c for c in UNDONE_COLUMNS if has_refusals or c.name not in {"code", "message"}]
+def _list_undone(cli: Cli, undone: "Undone") -> None:
+    """List what went back, then what did not; without what only a refusal says if there is none."""
+    if undone.taken_back or undone.blocked:
+        columns = UNDONE_COLUMNS if undone.blocked else UNDONE_COLUMNS[:-2]
+        listing(chain(undone.rows(), undone.blocked), columns, cli.fmt)
 
 
-def _sentence(undone: Any, *, forecast: bool) -> str:
+def _sentence(undone: "Undone", *, forecast: bool) -> str:
     number = undone.undone
     if undone.result == "unchanged":
         return f"operation {number} is already undone, or has changed nothing"
-    count = len(undone.rows)
+    count = len(undone.taken_back)
     what = f"{counted(count, 'change')} {'would go' if forecast else 'went'} back"
     left = f", {len(undone.blocked)} left as they are" if undone.blocked else ""
     by = "" if undone.operation_id is None else f" (operation {undone.operation_id})"

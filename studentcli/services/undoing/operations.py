@@ -1,6 +1,9 @@
 """Taking a whole operation back, as a new operation."""
 
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import select, update
@@ -13,15 +16,7 @@ from studentcli.models import Operation
 from studentcli.requests import Consequences
 from studentcli.services.operations import Act, Recorder
 from studentcli.services.queues import QueueRun, lock_queues
-from studentcli.services.undoing.enrollments import (
-    Blocked,
-    Return,
-    find_blocked,
-    given_up,
-    read_returns,
-    remove_rows,
-    take_back,
-)
+from studentcli.services.undoing.enrollments import remove_rows, take_back
 from studentcli.services.undoing.obstacles import find_obstacles
 from studentcli.services.undoing.records import (
     REMOVED,
@@ -33,10 +28,20 @@ from studentcli.services.undoing.records import (
     unsee_returns,
     write_returns,
 )
+from studentcli.services.undoing.returns import (
+    Extent,
+    Return,
+    given_up,
+    read_extent,
+    read_returns,
+)
+from studentcli.services.undoing.weighing import Blocked, Weighing
 from studentcli.services.views import Row
+from studentcli.services.writer import write_facts
 
 KIND: Final = "undo"
 """How the operation is called in the history."""
+TAKEN_BACK: Final = ("record", "student", "course", "from_status", "to_status")
 
 
 @dataclass
@@ -47,14 +52,19 @@ class Undone(Consequences):
         undone: the number of the operation.
         result: `undone`, `refused` (something stands against it, nothing was changed) or
             `unchanged` (it is undone already, or has changed nothing).
-        rows: `record`, `student`, `course`, `from_status`, `to_status` of what was taken back.
+        taken_back: `record`, `student`, `course`, `from_status`, `to_status` of what was taken
+            back; they can be a million.
         blocked: `record`, `student`, `course`, `code`, `message` of what could not be.
     """
 
     undone: int
     result: str = "undone"
-    rows: list[Row] = field(default_factory=list)
+    taken_back: list[tuple[str | None, ...]] = field(default_factory=list)
     blocked: list[Row] = field(default_factory=list)
+
+    def rows(self) -> Iterator[Row]:
+        """Give what was taken back, by column name."""
+        return (dict(zip(TAKEN_BACK, values, strict=True)) for values in self.taken_back)
 
 
 def undo_operation(
@@ -75,48 +85,70 @@ def undo_operation(
         errors.UnknownOperation: when there is none of that number.
     """
     is_undone = _lock_operation(session, operation_id)
-    foreseen = read_returns(session, operation_id)
+    extent = read_extent(session, operation_id)
     records = read_record_returns(session, operation_id)
-    if is_undone or not (foreseen or records):
-        return Undone(operation_id, "unchanged")
-    course_ids, student_ids = named_by(session, records)
-    course_ids |= {found.course_id for found in foreseen}
-    student_ids |= {found.student_id for found in foreseen}
-    swapped = given_up(session, student_ids)
-    run = lock_queues(session, act, course_ids | swapped, student_ids)
-    if not session.info["forecast"] and not given_up(session, student_ids) <= swapped:
-        raise StartAgain
-    undone = Undone(operation_id)
-    records, returns = _possible(run, undone)
-    if (undone.blocked and not skip_changed) or not (returns or records):
-        undone.result = "refused" if undone.blocked else "unchanged"
+    undone = Undone(operation_id, "unchanged")
+    if is_undone or not (extent.students or records):
         return undone
-    undone.rows = [_record_row(one) for one in records]
-    undone.rows += [_row(run, found) for found in returns]
-    _carry_out(run, Recorder(session, act), undone, returns, records)
+    run = _lock(session, act, extent, records)
+    records, weighing = _weigh(run, undone, extent)
+    if undone.blocked and not (skip_changed and (records or weighing.going_count)):
+        undone.result = "refused"
+    elif records or weighing.going_count:
+        undone.result = "undone"
+        undone.taken_back = [_taken_back(one) for one in records]
+        _carry_out(run, Recorder(session, act), undone, _going(weighing, extent), records)
     return undone
 
 
-def _possible(run: QueueRun, undone: Undone) -> tuple[list[RecordReturn], list[Return]]:
+def _lock(session: Session, act: Act, extent: Extent, records: list[RecordReturn]) -> QueueRun:
+    """Lock everything that an undo can move, and what can be given up for it."""
+    courses, students = named_by(session, records)
+    courses |= extent.courses
+    students |= set(extent.students)
+    swapped = given_up(session, students)
+    run = lock_queues(session, act, courses | swapped, students)
+    if not session.info["forecast"] and not given_up(session, students) <= swapped:
+        raise StartAgain
+    return run
+
+
+def _weigh(run: QueueRun, undone: Undone, extent: Extent) -> tuple[list[RecordReturn], Weighing]:
     """Find what can go back, now that everything is locked; the facts then see the records so."""
     session, target = run.session, undone.undone
-    records, returns = read_record_returns(session, target), read_returns(session, target)
-    find_obstacles(session, target, records, _after(returns))
+    records = read_record_returns(session, target)
+    if records:
+        after = _after(read_returns(session, target, extent))
+        find_obstacles(session, target, records, after)
     seen = [one for one in records if one.why is None]
     see_returns(run, seen)
-    blocked = list(find_blocked(run, returns))
-    stay = {found.key for found in blocked}
-    returns = [found for found in returns if found.key not in stay]
-    if stay:
-        find_obstacles(session, target, seen, _after(returns))
+    weighing = Weighing(run, target)
+    for returns in read_returns(session, target, extent):
+        weighing.take_in(returns)
+    weighing.close()
+    if seen and weighing.blocked:
+        going = map(weighing.going, read_returns(session, target, extent))
+        find_obstacles(session, target, seen, _after(going))
         unsee_returns(run, [one for one in seen if one.why is not None])
     undone.blocked += [_blocked_record(one) for one in records if one.why is not None]
-    undone.blocked += [_blocked_row(run, found) for found in blocked]
-    return [one for one in records if one.why is None], returns
+    undone.blocked += [_blocked_row(run, found) for _, found in sorted(weighing.blocked.items())]
+    return [one for one in records if one.why is None], weighing
 
 
-def _after(returns: list[Return]) -> dict[Key, str | None]:
-    return {found.key: None if found.before is None else found.before[0] for found in returns}
+def _after(chunks: Iterable[list[Return]]) -> dict[Key, str | None]:
+    """Say how the enrollments will stand that go back; none where the row goes."""
+    return {
+        found.key: None if found.before is None else found.before[0]
+        for returns in chunks
+        for found in returns
+    }
+
+
+def _going(weighing: Weighing, extent: Extent) -> Iterator[list[Return]]:
+    """Give what goes back: the places in queues at once, for they can change hands."""
+    yield weighing.going(weighing.queued.values())
+    for returns in read_returns(weighing.run.session, weighing.operation_id, extent):
+        yield [found for found in weighing.going(returns) if not found.is_queued]
 
 
 def _lock_operation(session: Session, operation_id: int) -> bool:
@@ -134,18 +166,17 @@ def _carry_out(
     run: QueueRun,
     recorder: Recorder,
     undone: Undone,
-    returns: list[Return],
+    going: Iterable[list[Return]],
     records: list[RecordReturn],
 ) -> None:
     """Take everything back and run the queues, in the facts and, unless forecast, the tables."""
     session, target = run.session, undone.undone
-    gone = take_back(run, returns, target)
     operation_id = None if recorder.is_forecast else recorder.operation_id()
     if operation_id is not None:
-        remove_rows(session, gone)
         write_returns(recorder, records)
-        if not undone.blocked:
-            _mark(session, target, operation_id)
+    count = _take_back(run, undone, going, operation_id)
+    if operation_id is not None and not undone.blocked:
+        _mark(session, target, operation_id)
     run.touched -= {
         one.record_id for one in records if one.action == REMOVED and one.kind == "course"
     }
@@ -153,13 +184,44 @@ def _carry_out(
     if operation_id is not None:
         remove_records(session, records)
     counts = {
-        "undone": len(returns) + len(records),
+        "undone": count + len(records),
         "left": len(undone.blocked),
         "promoted": len(undone.promotions),
     }
     totals: dict[str, Any] = {"operation": target}
     totals |= {name: count for name, count in counts.items() if count}
     undone.operation_id = recorder.finish(totals)
+
+
+def _take_back(
+    run: QueueRun, undone: Undone, going: Iterable[list[Return]], operation_id: int | None
+) -> int:
+    """Take enrollments back, some after the other, so that memory stays flat; gives how many."""
+    facts, moved = run.deciding.facts, set[int]()
+    taken: list[tuple[str | None, ...]] = []
+    for returns in going:
+        gone = take_back(run, returns, undone.undone)
+        changed = list(facts.changed)
+        if operation_id is None:
+            facts.take()
+        else:
+            remove_rows(run.session, gone)
+            write_facts(run.session, facts, operation_id, run.act.now)
+        facts.settle(changed, but=())
+        taken += [_moved(run, found) for found in returns]
+        moved.update(found.student_id for found in returns)
+    run.touched.update(c.course_id for c in run.courses() if not moved.isdisjoint(c.queue))
+    undone.taken_back += sorted(taken, key=itemgetter(1, 2))
+    return len(taken)
+
+
+def _moved(run: QueueRun, found: Return) -> tuple[str | None, ...]:
+    """Say of an enrollment how it goes back, in few bytes: texts as the facts hold them."""
+    facts, now, before = run.deciding.facts, found.now, found.before
+    return (
+        "enrollment", facts.students[found.student_id].number, facts.courses[found.course_id].ref,
+        now and sys.intern(now[0]), before and sys.intern(before[0]),
+    )  # fmt: skip
 
 
 def _mark(session: Session, target: int, operation_id: int) -> None:
@@ -180,15 +242,6 @@ def _mark(session: Session, target: int, operation_id: int) -> None:
         current = int(totals["operation"])
 
 
-def _row(run: QueueRun, found: Return) -> Row:
-    return {
-        "record": "enrollment",
-        **_names(run, found.student_id, found.course_id),
-        "from_status": None if found.now is None else found.now[0],
-        "to_status": None if found.before is None else found.before[0],
-    }
-
-
 def _blocked_row(run: QueueRun, found: Blocked) -> Row:
     return {
         "record": "enrollment",
@@ -198,9 +251,8 @@ def _blocked_row(run: QueueRun, found: Blocked) -> Row:
     }
 
 
-def _record_row(one: RecordReturn) -> Row:
-    said = {"record": one.name, "student": None, "course": None}
-    return {**said, "from_status": None, "to_status": one.action}
+def _taken_back(one: RecordReturn) -> tuple[str | None, ...]:
+    return one.name, None, None, None, one.action
 
 
 def _blocked_record(one: RecordReturn) -> Row:
