@@ -64,6 +64,7 @@ REJECT_COLUMNS = (
     Column("course", "Course", "key"),
     Column("effective_on", "Effective", "date"),
     Column("code", "Refused by"),
+    Column("message", "Message"),
 )
 EVERY_ROW = 10_000_000
 
@@ -126,14 +127,18 @@ def add_to(app: typer.Typer) -> None:
 
         Example: studentcli batch rejects 9
         """
-        from studentcli.services.imports import list_rejects, show_batch
+        from studentcli.services.imports import count_refused, list_rejects
 
         batch_id = record_number(number, "a batch", BATCH_HINT)
         found = cli.database.read(partial(list_rejects, operation_id=batch_id))
         listing(found, REJECT_COLUMNS, cli.explicit_format or "csv")
-        shown = cli.database.read(partial(show_batch, operation_id=batch_id))
-        if shown["outcome"] == "aborted" and not cli.quiet:
-            note("nothing was applied, so no rows are kept; import FILE --rejects FILE lists them")
+        refused = cli.database.read(partial(count_refused, operation_id=batch_id))
+        if refused > len(found) and not cli.quiet:
+            kept = "refused row is" if refused - len(found) == 1 else "refused rows are"
+            note(
+                f"{refused - len(found)} {kept} not kept;"
+                " import FILE -n --rejects FILE lists what is refused now"
+            )
 
 
 def _show(cli: Cli, batch_id: int, *, rows: bool) -> None:

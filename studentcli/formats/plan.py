@@ -212,6 +212,7 @@ class PlanCheck(Unplanned):
     def restart(self) -> None:
         """Begin at the first row again."""
         self.moved = 0
+        self.is_as_done = True
         self._spool.seek(0)
         self._spool.truncate()
         self._planned = self.plan.rows()
@@ -245,6 +246,8 @@ class PlanCheck(Unplanned):
 
     def _differ(self, now: Line, planned: Line) -> None:
         self.moved += 1
+        changes = now.get("promotions") or now.get("result", "unchanged") != "unchanged"
+        self.is_as_done = self.is_as_done and not changes
         said = {
             "line": now.get("line"),
             "student": now.get("student"),

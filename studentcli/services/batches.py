@@ -19,6 +19,7 @@ from studentcli.facts import Key
 from studentcli.models import Operation
 from studentcli.records import RecordKind, RecordRow
 from studentcli.requests import Decision, Policy, Promotion, Refusal, Request, Survey
+from studentcli.rules.deciding import unread
 from studentcli.services.bulk import IndexPause
 from studentcli.services.catalog import RecordOutcome, Saving
 from studentcli.services.loading import Deciding
@@ -157,6 +158,9 @@ class EnrollmentUnit:
         students = self.deciding.load(requests)
         with self._writing():
             decisions = iter(self.deciding.decide(requests, students))
+        self.deciding.facts.events += [
+            unread(item.line, item.refusal) for item in items if not isinstance(item, Request)
+        ]
         self._make_ready()
         return [next(decisions) if isinstance(item, Request) else item for item in items]
 
