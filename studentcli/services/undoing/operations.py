@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Final
@@ -103,11 +104,11 @@ def undo_operation(
 
 def _lock(session: Session, act: Act, extent: Extent, records: list[RecordReturn]) -> QueueRun:
     """Lock everything that an undo can move, and what can be given up for it."""
-    courses, students = named_by(session, records)
+    courses, named = named_by(session, records)
     courses |= extent.courses
-    students |= set(extent.students)
+    students = named.union(extent.students)
     swapped = given_up(session, students)
-    run = lock_queues(session, act, courses | swapped, students)
+    run = lock_queues(session, act, courses | swapped, students, reads=named)
     if not session.info["forecast"] and not given_up(session, students) <= swapped:
         raise StartAgain
     return run
@@ -124,7 +125,8 @@ def _weigh(run: QueueRun, undone: Undone, extent: Extent) -> tuple[list[RecordRe
     see_returns(run, seen)
     weighing = Weighing(run, target)
     for returns in read_returns(session, target, extent):
-        weighing.take_in(returns)
+        with _known(run, returns):
+            weighing.take_in(returns)
     weighing.close()
     if seen and weighing.blocked:
         going = map(weighing.going, read_returns(session, target, extent))
@@ -133,6 +135,16 @@ def _weigh(run: QueueRun, undone: Undone, extent: Extent) -> tuple[list[RecordRe
     undone.blocked += [_blocked_record(one) for one in records if one.why is not None]
     undone.blocked += [_blocked_row(run, found) for _, found in sorted(weighing.blocked.items())]
     return [one for one in records if one.why is None], weighing
+
+
+@contextmanager
+def _known(run: QueueRun, returns: list[Return]) -> Iterator[None]:
+    """Know the records of the students as long as they are needed, so that memory stays flat."""
+    facts = run.deciding.facts
+    before = {key for key, student in facts.students.items() if student.is_loaded}
+    run.read({found.student_id for found in returns})
+    yield
+    facts.forget(but=((student_id, 0) for student_id in before))
 
 
 def _after(chunks: Iterable[list[Return]]) -> dict[Key, str | None]:
@@ -200,14 +212,13 @@ def _take_back(
     facts, moved = run.deciding.facts, set[int]()
     taken: list[tuple[str | None, ...]] = []
     for returns in going:
-        gone = take_back(run, returns, undone.undone)
-        changed = list(facts.changed)
-        if operation_id is None:
-            facts.take()
-        else:
-            remove_rows(run.session, gone)
-            write_facts(run.session, facts, operation_id, run.act.now)
-        facts.settle(changed, but=())
+        with _known(run, returns):
+            gone = take_back(run, returns, undone.undone)
+            if operation_id is None:
+                facts.take()
+            else:
+                remove_rows(run.session, gone)
+                write_facts(run.session, facts, operation_id, run.act.now)
         taken += [_moved(run, found) for found in returns]
         moved.update(found.student_id for found in returns)
     run.touched.update(c.course_id for c in run.courses() if not moved.isdisjoint(c.queue))
