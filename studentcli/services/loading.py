@@ -31,7 +31,7 @@ from studentcli.requests import (
     Request,
     Wanted,
 )
-from studentcli.rules import decide
+from studentcli.rules import Decider
 from studentcli.services import statements
 from studentcli.services.resolve import (
     CourseIndex,
@@ -320,11 +320,8 @@ class Deciding:
         """Decide requests in their order, loading what they are about unless `load` has done so."""
         if students is None:
             students = self.load(requests)
-        facts, policy, find_course = self.facts, self.policy, self.index.find_for
-        return [
-            decide(request, student, find_course, facts, policy)
-            for request, student in zip(requests, students, strict=True)
-        ]
+        decide = Decider(self.index.find_for, self.facts, self.policy).decide
+        return list(map(decide, requests, students))
 
     def _pairs(
         self, requests: list[Request], students: list[StudentFact | Refusal]
