@@ -40,14 +40,14 @@ class Grant(NamedTuple):
         return self.until_on is None or on <= self.until_on
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, frozen=True)
 class EnrollmentFact:
-    """The state of one student in one course.
+    """The state of one student in one course; all who are in the same state can share it.
 
     `changed_on` is the date of the last change that somebody asked for (a promotion by the queue
     is none); `instead_of` the course that is given up when the queue gives a seat; `recorded`
     holds (action, date, grade) of the changes already made; `in_table` says whether the table
-    has, or is about to get, a row for it; `is_moved` whether this operation has changed it.
+    had a row for it when it came about; `is_moved` whether this operation has changed it.
     """
 
     status: str
@@ -81,12 +81,14 @@ class Load:
 
     def add(self, course: "CourseFact", enrollment: EnrollmentFact) -> None:
         """Take a course in."""
-        if enrollment.is_seated:
-            if enrollment.status == "enrolled":
+        status = enrollment.status
+        if status in SEATED_STATUSES:
+            if status == "enrolled" and course.week:
                 self.week |= course.week
-            term_id = course.term.term_id
-            self.hours[term_id] = self.hours.get(term_id, NO_HOURS) + course.credit_hours
-        elif enrollment.status == "waitlisted":
+            if course.credit_hours:
+                term_id, hours = course.term.term_id, self.hours
+                hours[term_id] = hours.get(term_id, NO_HOURS) + course.credit_hours
+        elif status == "waitlisted":
             self.waits += 1
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import NamedTuple
 
-from studentcli.facts import CourseFact, Facts, Move, StudentFact
+from studentcli.facts import CourseFact, Facts, StudentFact
 from studentcli.requests import Change, CourseWord, Decision, Outcome, Policy, Refusal, Request
 from studentcli.rules.book import ALWAYS, FOR_A_SEAT, rules_of
 from studentcli.rules.case import NOTHING, Case
@@ -79,7 +79,7 @@ class Decider:
             if judge(case) is not None:
                 return None
         detail = detail_of(case, _NO_RULES) if change.reason else None
-        facts.move(student, course, Move("enroll", "enrolled", on, change.line, None, detail))
+        facts.seat(student, course, on, change.line, detail)
         outcome = Outcome(
             change, student.number, course.ref, "enrolled", "enrolled", None, None, on,
             student_id=student.student_id, course_id=course_id,

@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 
 from studentcli import audit, errors
 from studentcli.database import Database
-from studentcli.facts import Key
 from studentcli.models import Operation
 from studentcli.records import RecordKind, RecordRow
 from studentcli.requests import Decision, Policy, Promotion, Refusal, Request, Survey
@@ -144,7 +143,6 @@ class EnrollmentUnit:
         self.deciding = Deciding(session, policy, options.term)
         self.recorder = Recorder(session, act)
         self._ready: Rows | None = None
-        self._written: list[Key] = []
         self.deciding.lock(survey.wanted)
         if not self.recorder.is_forecast:
             self.deciding.transcripts.index_pause = IndexPause(session, survey.rows)
@@ -183,8 +181,6 @@ class EnrollmentUnit:
                 self.session.connection(), changed, events, self.recorder.operation_id(),
                 self.act.now,
             )  # fmt: skip
-            facts.settle(self._written, but=changed)
-            self._written = list(changed)
             if facts.size() > KEPT:
                 facts.forget(but=changed)
 
