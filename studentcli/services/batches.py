@@ -94,6 +94,8 @@ class BatchResult:
     """The operation that did the run of this id already; then nothing was done."""
     promotions: list[Promotion] = field(default_factory=list)
     """Whom a file of records moved up; those of requests are in their decisions."""
+    warnings: list[str] = field(default_factory=list)
+    """What a file of records says that was taken as written and does not fit what is around it."""
 
     @property
     def refused(self) -> int:
@@ -324,6 +326,7 @@ class Batch:
         result.operation_id = work.finish(result.totals)
         if isinstance(work, RecordUnit):
             result.promotions = work.promotions
+            result.warnings = work.saving.loose_ends.tell()
         if self.confirm is not None:
             self.confirm(result.promotions)
         return result
