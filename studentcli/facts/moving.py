@@ -7,7 +7,7 @@ from datetime import date
 from functools import partial
 from typing import Final, NamedTuple
 
-from studentcli.facts.courses import CourseFact
+from studentcli.facts.courses import CourseFact, Courses
 from studentcli.facts.people import EnrollmentFact, Grant, StudentFact
 from studentcli.vocabulary import EXTRA_SEATS
 
@@ -74,7 +74,7 @@ class Facts:
     """
 
     students: dict[int, StudentFact] = field(default_factory=dict)
-    courses: dict[int, CourseFact] = field(default_factory=dict)
+    courses: Courses = field(default_factory=Courses)
     changed: dict[Key, EnrollmentFact] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     journal: list[JournalEntry] | None = None

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from studentcli.facts import CourseFact, Facts, StudentFact
 from studentcli.requests import Change, CourseWord, Decision, Outcome, Policy, Refusal, Request
 from studentcli.rules.book import ALWAYS, FOR_A_SEAT, rules_of
-from studentcli.rules.case import NOTHING, Case
+from studentcli.rules.case import NOTHING, Case, new_case
 from studentcli.rules.placing import has_open_seat
 from studentcli.rules.queue import detail_of
 from studentcli.rules.requesting import FindCourse, decide
@@ -72,9 +72,9 @@ class Decider:
             or student.load_of(facts.courses).waits
         ):
             return None
-        case = Case(
-            change, student, course, None, on, self.policy, facts.courses, None, NOTHING, _NONE
-        )
+        case = new_case(
+            (change, student, course, None, on, self.policy, facts.courses, None, NOTHING, _NONE)
+        )  # fmt: skip
         for judge in judges:
             if judge(case) is not None:
                 return None
