@@ -188,8 +188,9 @@ class EnrollmentUnit:
 
     def count(self, results: list[Any], totals: Counter[str]) -> None:
         """Count outcomes; a row that cannot be read is a refused one."""
-        count_outcomes((r for r in results if isinstance(r, Decision)), totals)
-        unread = sum(not isinstance(result, Decision) for result in results)
+        decisions = [result for result in results if isinstance(result, Decision)]
+        count_outcomes(decisions, totals)
+        unread = len(results) - len(decisions)
         if unread:
             totals["refused"] += unread
 

@@ -54,7 +54,7 @@ class Transcripts:
         return self.session.connection().execute(query, parameters)
 
     @cached_property
-    def _reads_whole_records(self) -> bool:
+    def reads_whole_records(self) -> bool:
         """Whether any rule looks at a student's other courses.
 
         A simple catalogue needs no more than the pairs that are asked for.
@@ -77,7 +77,7 @@ class Transcripts:
 
     def read(self, students: list[StudentFact], pairs: Iterable[Key] = ()) -> None:
         """Read the records of students that are not loaded yet, or only what is asked of them."""
-        whole = self._reads_whole_records or not pairs
+        whole = self.reads_whole_records or not pairs
         parameters: dict[str, Any] = {}
         if whole:
             students = [student for student in students if not student.is_loaded]
