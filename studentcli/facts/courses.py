@@ -69,13 +69,9 @@ class CourseFact:
     """Whether somebody in the queue was granted a seat beyond the capacity or a reserved one."""
 
     week: int = 0
-    required: frozenset[str] = frozenset()
-    """The codes in `requires`."""
 
     def __post_init__(self) -> None:
         self.ref = f"{self.term.code}/{self.code}-{self.section}"
-        if self.requires:
-            self.required = frozenset(item.code for group in self.requires for item in group)
         self.meet(self.meetings)
 
     def meet(self, meetings: tuple[Meeting, ...]) -> None:

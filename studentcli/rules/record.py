@@ -1,6 +1,6 @@
 """What the student's other courses say: prerequisites, corequisites, sections, repeats."""
 
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Container, Iterable
 from functools import lru_cache
 
 from studentcli.conditions import Required
@@ -8,6 +8,7 @@ from studentcli.facts import CourseFact, EnrollmentFact, TermFact
 from studentcli.grades import scale
 from studentcli.requests import Refusal
 from studentcli.rules.case import Case
+from studentcli.vocabulary import SEATED_STATUSES
 
 Taken = tuple[CourseFact, EnrollmentFact]
 
@@ -20,13 +21,13 @@ def prerequisite_is_missing(case: Case) -> Refusal | None:
     groups = case.course.requires
     if not groups:
         return None
-    taken, added, term = _taken(case, case.course.required), case.added("seat"), case.course.term
-    missing = [group for group in groups if not _is_satisfied(group, taken, added, term)]
+    added, term = case.added("seat"), case.course.term
+    missing = [group for group in groups if not _is_satisfied(group, case, added)]
     if not missing:
         return None
     wanted = ", and ".join(" or ".join(map(_spelled, group)) for group in missing)
     asked = dict.fromkeys(item.code for group in missing for item in group)
-    have = [_evidence(pair, term) for code in asked for pair in taken if pair[0].code == code]
+    have = [_evidence(pair, term) for code in asked for pair in _taken(case, code)]
     number = case.student.number
     evidence = f"{number} has {', '.join(have)}" if have else f"{number} has taken none of them"
     return Refusal(
@@ -36,29 +37,26 @@ def prerequisite_is_missing(case: Case) -> Refusal | None:
     )
 
 
-def _taken(case: Case, codes: Iterable[str]) -> list[Taken]:
-    """List what of some codes the student has a seat in, or had; not this course, nor the old."""
-    courses, mine, old, enrollments = (
-        case.courses, case.course, case.given_up, case.student.enrollments,
-    )  # fmt: skip
-    found = []
-    for code in codes:
-        offered: Collection[int] = courses.of_code(code)
-        for course_id in offered if len(offered) < len(enrollments) else enrollments.keys():
-            if course_id in enrollments and course_id in offered:
-                course, enrollment = courses[course_id], enrollments[course_id]
-                if enrollment.is_seated and course is not mine and course is not old:
-                    found.append((course, enrollment))
-    return found
+def _taken(case: Case, code: str) -> list[Taken]:
+    """List the other courses of a code in which the student has a seat, or had; not the old one."""
+    courses, mine, old = case.courses, case.course, case.given_up
+    offered, enrollments = courses.of_code(code), case.student.enrollments
+    return [
+        (course, enrollment)
+        for course_id in (offered if len(offered) < len(enrollments) else enrollments)
+        if course_id in enrollments
+        and course_id in offered
+        and (enrollment := enrollments[course_id]).status in SEATED_STATUSES
+        and (course := courses[course_id]) is not mine
+        and course is not old
+    ]
 
 
-def _is_satisfied(
-    group: Iterable[Required], taken: list[Taken], added: Container[str], term: TermFact
-) -> bool:
+def _is_satisfied(group: Iterable[Required], case: Case, added: Container[str]) -> bool:
     # Plain loops: it is asked for every row of a file.
     for item in group:
-        for pair in taken:
-            if pair[0].code == item.code and _is_met(item, pair, term):
+        for taken in _taken(case, item.code):
+            if _is_met(item, taken, case.course.term):
                 return True
         if item.in_progress and item.code in added:
             return True
@@ -173,7 +171,7 @@ def section_is_a_duplicate(case: Case) -> Refusal | None:
     course = case.course
     if not course.has_sections:
         return None
-    for other, enrollment in _taken(case, (course.code,)):
+    for other, enrollment in _taken(case, course.code):
         if other.term is course.term:
             number = case.student.number
             return Refusal(
@@ -189,7 +187,7 @@ def repeats_are_used_up(case: Case) -> Refusal | None:
     limit = case.course.repeats
     if limit is None:
         return None
-    taken = _taken(case, (case.course.code,))
+    taken = _taken(case, case.course.code)
     done = [course.ref for course, enrollment in taken if enrollment.status == "completed"]
     if len(done) <= limit:
         return None

@@ -54,8 +54,9 @@ class Decider:
 
     def straight(self, request: Request, student: StudentFact | Refusal) -> Decision | None:
         """Give a free seat when nothing is in the way, else do nothing and give none."""
-        change, *others = request.changes
-        if change.action != "enroll" or change.instead_of is not None or others:
+        changes = request.changes
+        change = changes[0]
+        if change.action != "enroll" or change.instead_of is not None or len(changes) > 1:
             return None
         if isinstance(student, Refusal):
             return None
