@@ -81,6 +81,8 @@ class Facts:
     _states: dict[EnrollmentFact, EnrollmentFact] = field(default_factory=dict)
     _loaded: dict[tuple[object, ...], EnrollmentFact] = field(default_factory=dict)
     _seats: dict[date, EnrollmentFact] = field(default_factory=dict)
+    _folded: list[EnrollmentFact] = field(default_factory=list)
+    _numbers: dict[int, int] = field(default_factory=dict)
 
     def locked(self) -> Iterator[CourseFact]:
         """Give the courses whose seats and queues are known, by id."""
@@ -166,20 +168,29 @@ class Facts:
         return self._states.setdefault(state, state)
 
     def size(self) -> int:
-        """Count the enrollments that are known."""
+        """Count the enrollments that are known and not folded up."""
         return sum(len(student.enrollments) for student in self.students.values())
 
-    def forget(self, *, but: Iterable[Key]) -> None:
-        """Let go of what the tables hold about students, so that memory stays flat.
+    def fold(self) -> None:
+        """Fold up what is known about the students who wait in no queue, so that memory stays flat.
 
-        Who waits in a queue stays, and who is named in `but`: their states may not be written.
+        Nothing is forgotten: `unfold` lays it out again before somebody looks at the student.
         """
-        kept = {student_id for student_id, _ in but}
-        for course in self.locked():
-            kept.update(course.queue)
-        for student_id, student in self.students.items():
-            if student_id not in kept:
-                student.forget()
+        for student in self.students.values():
+            if student.enrollments:
+                student.fold(self._number_of)
+
+    def unfold(self, students: Iterable[StudentFact]) -> None:
+        """Lay out again what was folded up."""
+        for student in students:
+            student.unfold(self._folded)
+
+    def _number_of(self, state: EnrollmentFact) -> int:
+        number = self._numbers.get(id(state))
+        if number is None:
+            number = self._numbers[id(state)] = len(self._folded)
+            self._folded.append(state)  # and so its id stays its own
+        return number
 
     def begin_journal(self) -> Mark:
         """Remember moves from now on, so that `rewind` can take them back; gives the mark."""

@@ -25,8 +25,8 @@ from studentcli.services.operations import Act, Recorder, count_outcomes
 from studentcli.services.runs import begin_run
 from studentcli.services.writer import Rows, finished_rows, write_rows
 
-KEPT: Final = 1_200_000
-"""Enrollments that a batch remembers: more are looked up again, so that memory stays flat."""
+LAID_OUT: Final = 300_000
+"""Enrollments that a batch has laid out: when there are more they are folded up first."""
 
 OnError = Literal["abort", "skip"]
 
@@ -70,6 +70,7 @@ class BatchOptions:
         strict: as in `Policy`.
         planned_at: as in `Policy`.
         run_id: names the run: once it is done, it is not done again.
+        laid_out: enrollments in memory as objects; the outcome does not depend on it.
     """
 
     on_error: OnError = "abort"
@@ -80,6 +81,7 @@ class BatchOptions:
     strict: bool = False
     planned_at: datetime | None = None
     run_id: str | None = None
+    laid_out: int = LAID_OUT
 
 
 @dataclass
@@ -144,6 +146,7 @@ class EnrollmentUnit:
         )
         self.deciding = Deciding(session, policy, options.term)
         self.recorder = Recorder(session, act)
+        self.laid_out = options.laid_out
         self._ready: Rows | None = None
         self.deciding.lock(survey.wanted)
         if not self.recorder.is_forecast:
@@ -183,8 +186,8 @@ class EnrollmentUnit:
                 self.session.connection(), changed, events, self.recorder.operation_id(),
                 self.act.now,
             )  # fmt: skip
-            if facts.size() > KEPT:
-                facts.forget(but=changed)
+        if facts.size() > self.laid_out:
+            facts.fold()
 
     def count(self, results: list[Any], totals: Counter[str]) -> None:
         """Count outcomes; a row that cannot be read is a refused one."""

@@ -77,6 +77,7 @@ class Transcripts:
 
     def read(self, students: list[StudentFact], pairs: Iterable[Key] = ()) -> None:
         """Read the records of students that are not loaded yet, or only what is asked of them."""
+        self.facts.unfold(students)
         whole = self.reads_whole_records or not pairs
         parameters: dict[str, Any] = {}
         if whole:
