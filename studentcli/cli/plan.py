@@ -172,7 +172,8 @@ def _tell_moved(cli: Cli, check: "PlanCheck") -> None:
         if count == SHOWN:
             note(f"… and {check.moved - SHOWN} more")
             break
-        line = "the waitlists" if row["line"] is None else f"line {row['line']}"
+        without = "absent" if row["student"] else "the waitlists"
+        line = without if row["line"] is None else f"line {row['line']}"
         who = " in ".join(row[name] for name in ("student", "course") if row[name])
         told = f"{line}: {who and f'{who}: '}planned {row['planned']}; now {row['now']}"
         sys.stderr.write(f"{safe_text(told)}\n")
@@ -207,6 +208,7 @@ def _rows(plan: "Plan", *, everything: bool) -> Iterator[dict[str, Any]]:
 
     for line in plan.rows():
         promotions = line.pop("promotions", [])
+        line["line"] = line["line"] or None
         if everything or line["result"] not in {"unchanged", "superseded"}:
             yield {**line, "change": in_words(line)}
         yield from map(_moved_up, promotions)

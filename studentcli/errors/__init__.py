@@ -5,9 +5,11 @@ against: they never change once released. Two places catch this tree: the bounda
 command line and that of HTTP.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from studentcli.errors.base import ExitStatus as ExitStatus
 from studentcli.errors.base import StudentcliError as StudentcliError
-
 
 # ── not found, ambiguous ─────────────────────────────────────────────────────────────────
 
@@ -320,6 +322,8 @@ class TooManyDrops(StudentcliError):
     code = "too-many-drops"
     exit_status = ExitStatus.GUARD
     http_status = 409
+    figures: Sequence[Mapping[str, Any]] = ()
+    """What it went by: rows of the scope and of the courses that would lose somebody."""
 
 
 class EmptyFile(StudentcliError):

@@ -200,6 +200,19 @@ class Deciding:
         Then what a promotion would free or unblock, until there is nothing more.
         """
         self._take_students(numbers, student_ids, self._queued())
+        self._follow_moves()
+
+    def let_move_now(self, course_ids: Iterable[int]) -> None:
+        """Say that seats of locked courses become free, after the students were locked."""
+        self._movable.update(course_ids)
+        self.transcripts.expect_leaving()
+        queued = self._queued()
+        self._take_students((), (), queued - self.facts.students.keys(), further=True)
+        if queued:
+            self.read_records(queued)
+        self._follow_moves()
+
+    def _follow_moves(self) -> None:
         while further := self._moved_along():
             self._lock_out_of_turn({c for c in further if not self._is_locked(c)})
             self._movable |= further
