@@ -92,6 +92,11 @@ def _run_import(
     kind = reader.kind.plural if reader.kind else "enrollments"
     name = f"import-{kind}" if options.sync is None else KIND
     act = cli.act(name, channel="csv", source=source.name, source_sha256=source.sha256)
+    if options.sync is not None and reader.kind is not None:
+        raise errors.FileUnreadable(
+            f"{source.name} holds {kind}: a sync takes a list of enrollments",
+            hint="import it without --sync, which changes records and removes none",
+        )
     if options.sync is not None:
         options.sync = replace(options.sync, written_at=source.written_at)
         reader = syncing.sync_reader(cli, source, options.sync, act.now)

@@ -97,15 +97,17 @@ def read_options(cli: Cli, given: dict[str, Any]) -> "SyncOptions | None":
 
 
 def sync_reader(cli: Cli, source: "CsvSource", sync: "SyncOptions", now: Any) -> "SyncReader":
-    """Give the reader of the file of a sync; every row is decided when somebody wants to see it.
+    """Give the reader of the file of a sync.
+
+    Every row is decided when somebody wants to see every row; never for a plan, which has to say
+    the same whoever looks.
 
     Raises:
         errors.FileUnreadable, errors.Usage: as `SyncReader`.
     """
-    from studentcli import audit
     from studentcli.formats.syncing import SyncReader
 
-    every_row = bool(cli.explicit_format) or (audit.is_on() and not cli.dry_run)
+    every_row = bool(cli.explicit_format) and cli.plan is None
     return SyncReader(source, str(sync.scope), sync.scope.term, now=now, every_row=every_row)
 
 

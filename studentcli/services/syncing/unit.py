@@ -91,6 +91,7 @@ class SyncUnit(EnrollmentUnit):
         file.compare_with(self.comparison, last_wins=self.sync.last_wins)
         if self.sync.absent != "keep":
             yield from self._absentees(size)
+            self._move_up_where_full()
         yield from file.chunks(size)
 
     def _compare(self, file: SyncFile) -> None:
@@ -158,6 +159,20 @@ class SyncUnit(EnrollmentUnit):
                 raise StartAgain  # enrolled after the students were listed to be locked
             yield Absentees(items)
 
+    def _move_up_where_full(self) -> None:
+        """Run the queues that are full beside a free seat: a newcomer's place is about to be free.
+
+        All other queues wait for the adds: what those take and leave counts.
+        """
+        facts = self.deciding.facts
+        touched = [facts.courses[course_id] for course_id in self._touched]
+        full = [
+            course
+            for course in touched
+            if course.has_free_seat and len(course.queue) >= course.waitlist_capacity
+        ]
+        self.promotions += run_queues(full, facts, self.deciding.policy)
+
     def _leave(self, student_id: int, course_id: int) -> Change:
         is_waiting = student_id in self.deciding.facts.courses[course_id].queue
         withdraws = self.sync.absent == "withdraw" and not is_waiting
@@ -206,7 +221,7 @@ class SyncUnit(EnrollmentUnit):
         """Run the queues that moved, write what is left, and the totals."""
         facts = self.deciding.facts
         touched: Iterable[CourseFact] = [facts.courses[course_id] for course_id in self._touched]
-        self.promotions = run_queues(touched, facts, self.deciding.policy)
+        self.promotions += run_queues(touched, facts, self.deciding.policy)
         self.flush()
         self.make_ready()
         if self.promotions:
