@@ -26,9 +26,11 @@ from studentcli.render import DECISION_COLUMNS, Column, listing, note, safe_text
 from studentcli.render import error as tell_error
 
 if TYPE_CHECKING:
+    from studentcli.formats.native import EnrollmentReader, RecordReader
     from studentcli.formats.report import Report
     from studentcli.formats.source import CsvSource
     from studentcli.services.batches import BatchOptions, BatchResult
+    from studentcli.services.operations import Act
 
 PANEL = "Files"
 ENROLLMENT_OUTCOMES = (Column("line", "Line", "number"), *DECISION_COLUMNS)
@@ -78,28 +80,38 @@ ChunkOption = Annotated[
 ]
 
 
-def _run_import(
-    cli: Cli, source: "CsvSource", report: "Report", options: "BatchOptions"
-) -> "BatchResult":
+def _reader_and_act(
+    cli: Cli, source: "CsvSource", options: "BatchOptions"
+) -> "tuple[EnrollmentReader | RecordReader, Act]":
+    """Find out what kind of file it is, and describe what is about to be done with it."""
     from studentcli.formats.native import reader_of
-    from studentcli.formats.plan import Unplanned
-    from studentcli.requests import Agreed
-    from studentcli.services import batches
-    from studentcli.services.syncing.batch import SyncBatch
     from studentcli.services.syncing.earlier import KIND
 
     reader = reader_of(source)
     kind = reader.kind.plural if reader.kind else "enrollments"
     name = f"import-{kind}" if options.sync is None else KIND
     act = cli.act(name, channel="csv", source=source.name, source_sha256=source.sha256)
-    if options.sync is not None and reader.kind is not None:
+    if options.sync is None:
+        return reader, act
+    if reader.kind is not None:
         raise errors.FileUnreadable(
             f"{source.name} holds {kind}: a sync takes a list of enrollments",
             hint="import it without --sync, which changes records and removes none",
         )
-    if options.sync is not None:
-        options.sync = replace(options.sync, written_at=source.written_at)
-        reader = syncing.sync_reader(cli, source, options.sync, act.now)
+    options.sync = replace(options.sync, written_at=source.written_at)
+    return syncing.sync_reader(cli, source, options.sync, act.now), act
+
+
+def _run_import(
+    cli: Cli, source: "CsvSource", report: "Report", options: "BatchOptions"
+) -> "BatchResult":
+    from studentcli.formats.plan import Unplanned
+    from studentcli.requests import Agreed
+    from studentcli.services import batches
+    from studentcli.services.syncing.batch import SyncBatch
+
+    reader, act = _reader_and_act(cli, source, options)
+    kind = reader.kind.plural if reader.kind else "enrollments"
     plan = cli.plan or Unplanned()
     options.planned_at = plan.begin(kind, source, act.now, str(cli.named_database()))
     survey = reader.survey()
