@@ -47,11 +47,10 @@ class Case:
     def refs(self) -> set[str]:
         """The courses of the scope."""
         term, _, pattern = self.scope.removeprefix("term=").partition(",course=")
-        inside = {"": lambda _: True, "A": lambda c: c[1] == "A", "?-1": lambda c: c[2] == "1"}
         return {
             ref
-            for ref, course in zip(REFS, COURSES, strict=True)
-            if course[0] == term and inside[pattern](course)
+            for ref, (of, code, section) in zip(REFS, COURSES, strict=True)
+            if of == term and pattern in {"", code, f"?-{section}"}
         }
 
 

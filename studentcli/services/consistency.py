@@ -14,6 +14,7 @@ from studentcli.models import Course, StudentCourses, Term
 from studentcli.records import COURSE, STUDENT, RecordKind
 from studentcli.requests import Refusal
 from studentcli.services.loose_ends import spelled
+from studentcli.services.resolve import read_text
 from studentcli.vocabulary import LIVE_STATUSES
 
 FORWARD: Final = (("starts_on", "ends_on"), ("enroll_from", "enroll_until"))
@@ -147,7 +148,9 @@ class Consistency:
                 .where(Course.requires.is_not(None))
             )
             for term, code, section, requires in self.session.execute(query):
-                codes = frozenset(item.code for item in _items(requires))
+                what = f"requires of {term}/{code}-{section}"
+                groups = read_text(parse_requirements, requires, what)
+                codes = frozenset(item.code for group in groups for item in group)
                 self._required.setdefault(code, {})[term, code, section] = codes
         return self._required
 

@@ -37,6 +37,7 @@ from studentcli.services.resolve import (
     CourseIndex,
     is_sqlite,
     load_courses,
+    load_names,
     load_terms,
     possible_codes,
 )
@@ -96,15 +97,8 @@ class Deciding:
         }
         if not words:
             return ids
-        query = select(Course.id, Course.term_id, Course.code, Course.section).where(
-            listed_in(Course.code, sorted(possible_codes(words)), is_sqlite=self.is_sqlite)
-        )
-        by_id = {term.term_id: term for term in self.terms}
-        named = [
-            CourseFact(course_id, by_id[term_id], code, section)
-            for course_id, term_id, code, section in self.session.execute(query)
-            if term_id in by_id
-        ]
+        listed = listed_in(Course.code, sorted(possible_codes(words)), is_sqlite=self.is_sqlite)
+        named = load_names(self.session, self.terms, listed)
         index = CourseIndex(self.terms, named, self.policy, self.index.default_term)
         self.index.codes |= index.codes
         for change in wanted.changes.values():
