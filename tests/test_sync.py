@@ -175,6 +175,15 @@ def test_rows_that_say_the_same_twice_are_one(term: World) -> None:
     assert dict(result.totals) == {"enrolled": 1, "unchanged": 4}
 
 
+def test_a_dated_row_that_is_recorded_says_nothing_new_of_what_is_over(term: World) -> None:
+    content = f"student,course,effective_on\nS5,BIO,{TODAY - timedelta(9)}\n"
+    sync(term, content, "term=FA,course=BIO")
+    term.submit("withdraw", "S5", "FA/BIO").require()
+    result, _ = sync(term, content, "term=FA,course=BIO")
+    assert dict(result.totals) == {"unchanged": 1}
+    assert term.statuses()["S5", "FA/BIO-1"] == "withdrawn"
+
+
 @pytest.mark.parametrize("grade", [None, "A"])
 def test_what_is_over_is_not_touched_named_or_not(term: World, grade: str | None) -> None:
     action = "complete" if grade else "withdraw"

@@ -111,6 +111,14 @@ def test_a_scope_that_cannot_be_read_is_refused(text: str | None) -> None:
         ("new", YESTERDAY + timedelta(1), [LAST], False),
         ("new", YESTERDAY - timedelta(minutes=1), [LAST], True),
         ("new", None, [LAST], False),
+        # a copy of the last file that has lost its time says nothing new about it
+        ("new", YESTERDAY - timedelta(1), [LAST._replace(written_at=None), LAST], True),
+        (
+            "new",
+            YESTERDAY - timedelta(1),
+            [LAST._replace(sha256="own", written_at=None), LAST],
+            False,
+        ),
         ("new", YESTERDAY - timedelta(1), [LAST._replace(written_at=None)], False),
         # the last file again, also when its time was lost: there is nothing to do
         ("last", YESTERDAY - timedelta(1), [LAST], False),

@@ -190,6 +190,9 @@ def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult"
         cli.done(f"{source.name}: {verb} already as batch {result.done_as}; nothing was changed")
         return
     _tell_refused(cli, report)
+    late = errors.DropDeadline.code
+    if any(line == 0 and refusal.code == late for line, refusal in report.refused):
+        note("hint: --absent withdraw withdraws who is absent, --absent keep leaves them")
     untold = result.refused - len(report.refused)
     if untold > 0:
         counts = ", ".join(f"{count} {code}" for code, count in report.codes.most_common())

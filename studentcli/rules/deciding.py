@@ -166,6 +166,8 @@ def _left_alone(outcome: Outcome, case: Case) -> Outcome:
     """Pass over a row of a sync about what is over: a completion, a withdrawal."""
     enrollment = case.enrollment
     if enrollment is not None:
+        if (case.change.action, case.on, case.change.grade) in enrollment.recorded:
+            return _unchanged(outcome, case)
         outcome.status, outcome.grade = enrollment.status, enrollment.grade
         outcome.note = (
             f"{outcome.student} {enrollment.status} in {outcome.course} on"

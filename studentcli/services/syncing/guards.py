@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
 from studentcli import errors
@@ -163,10 +164,12 @@ def require_newer(
     if not earlier or sha256 == earlier[0].sha256:
         return
     last = earlier[0]
-    if written_at and last.written_at and written_at < last.written_at:
+    same_as_last = takewhile(lambda file: file.sha256 == last.sha256, earlier)
+    newest = max((file.written_at for file in same_as_last if file.written_at), default=None)
+    if written_at and newest and written_at < newest:
         raise errors.OlderFile(
             f"{name} was written {written_at:%Y-%m-%d %H:%M} UTC, before the file of batch"
-            f" {last.operation_id} ({last.written_at:%Y-%m-%d %H:%M}); nothing was changed"
+            f" {last.operation_id} ({newest:%Y-%m-%d %H:%M}); nothing was changed"
         )
     same = next((file for file in earlier if file.sha256 == sha256), None)
     if same is not None:
