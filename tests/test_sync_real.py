@@ -12,19 +12,20 @@ from tests.conftest import Run
 from tests.desk import rows
 from tests.world import World
 
+FOLDER = os.environ.get("STUDENTCLI_TEST_OULAD")
 TERMS = ("2013B", "2013J", "2014B", "2014J")
 
 
 @pytest.fixture
 def oulad(world: World, command: Run) -> World:
     """Give the real data set as it is imported."""
-    folder = os.environ.get("STUDENTCLI_TEST_OULAD")
-    if not folder:
+    if not FOLDER:
         pytest.skip("STUDENTCLI_TEST_OULAD names no folder with the data set")
+    folder = Path(FOLDER)
     for name in ("terms", "courses", "students", "enrollments", "withdrawals"):
         done = command("import", f"{folder}/{name}.csv", database=world)
         assert done.returncode == 0, done.stderr
-    with Path(folder, "enrollments.csv").open(newline="") as file:
+    with (folder / "enrollments.csv").open(newline="") as file:
         listed = [row[1:] for row in csv.reader(file)]
     lost = [listed[0], *Random(1).sample(listed[1:], k=len(listed) * 7 // 10)]
     for name, part in (("full", listed), ("lost", lost)):
