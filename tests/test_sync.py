@@ -71,13 +71,13 @@ def test_a_row_outside_the_scope_is_refused(term: World) -> None:
     content = "student,course,term\nS1,ART,FA\nS2,ART,SP\nS3,MIN,FA\n"
     result, taken = sync(term, content, "term=FA,course=ART", on_error="skip", absent="keep")
     assert codes(taken) == {3: "outside-scope", 4: "outside-scope"}
-    assert dict(result.totals) == {"refused": 2, "unchanged": 1}
+    assert dict(result.totals) == {"refused": 2, "unchanged": 1, "kept": 1}
 
 
 def test_the_absent_can_be_kept_or_withdrawn_and_who_waits_is_dropped(term: World) -> None:
     before = rows(term, "student_courses")
     result, _ = sync(term, HEADER, "term=FA", absent="keep")
-    assert (dict(result.totals), rows(term, "student_courses")) == ({}, before)
+    assert (dict(result.totals), rows(term, "student_courses")) == ({"kept": 4}, before)
     sync(term, HEADER, "term=FA", absent="withdraw")
     assert term.statuses() == {
         ("S1", "FA/ART-1"): "withdrawn", ("S2", "FA/ART-1"): "withdrawn",

@@ -43,6 +43,8 @@ RECORD_OUTCOMES = (
     Column("message", "Message"),
 )
 ON_ERROR = ("abort", "skip")
+NO_ROWS = {"promoted", "kept"}
+"""Totals that count no rows of the file."""
 FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="CSV file; - is standard input.")]
 OnErrorOption = Annotated[
     str,
@@ -175,6 +177,8 @@ def _import(cli: Cli, file: FileOptions, rejects: Path | None, options: dict[str
             raise
     with closing(report):
         _tell(cli, source, report, result)
+        if options["sync"] is not None:
+            syncing.tell_kept(cli, options["sync"], result.totals["kept"])
     if result.refused:
         cli.exit_status = errors.ExitStatus.BATCH_REFUSED
 
@@ -240,7 +244,7 @@ def _tell_consequences(cli: Cli, report: "Report", result: "BatchResult") -> Non
 
 
 def _summary(cli: Cli, source: "CsvSource", result: "BatchResult", absent: int) -> str:
-    rows = sum(count for name, count in result.totals.items() if name != "promoted") - absent
+    rows = sum(count for name, count in result.totals.items() if name not in NO_ROWS) - absent
     others = f" and {absent} absent from them" if absent else ""
     counts = ", ".join(f"{count} {name}" for name, count in result.totals.items()) or "no rows"
     if cli.dry_run:

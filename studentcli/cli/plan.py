@@ -196,10 +196,16 @@ def _show(cli: Cli, path: Path, *, rows: bool, everything: bool) -> None:
             [{"result": result, "rows": count} for result, count in totals.items()],
             COUNTS,
             cli.fmt,
-            title=f"{header['file']} into {header['database']}, planned {header['planned_at']}",
+            title=_title(header),
         )
     if not last.get("would_be_applied", True) and not cli.quiet:
         note("nothing would be applied: rows are refused")
+
+
+def _title(header: dict[str, Any]) -> str:
+    scope = header["options"].get("scope")
+    of = f" as the truth for {scope}" if scope else ""
+    return f"{header['file']}{of} into {header['database']}, planned {header['planned_at']}"
 
 
 def _rows(plan: "Plan", *, everything: bool) -> Iterator[dict[str, Any]]:

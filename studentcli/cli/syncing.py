@@ -8,7 +8,7 @@ import typer
 from studentcli import errors
 from studentcli.cli import complete
 from studentcli.cli.context import SHOWN, Cli
-from studentcli.render import Column, listing, note, safe_text
+from studentcli.render import Column, counted, listing, note, safe_text
 
 if TYPE_CHECKING:
     from studentcli.formats.source import CsvSource
@@ -111,6 +111,12 @@ def sync_reader(cli: Cli, source: "CsvSource", sync: "SyncOptions", now: Any) ->
     return SyncReader(source, str(sync.scope), sync.scope.term, now=now, every_row=every_row)
 
 
+def tell_kept(cli: Cli, sync: "SyncOptions", kept: int) -> None:
+    """Say that who is absent was not dropped, and why."""
+    if kept and sync.absent != "keep" and not cli.quiet:
+        note(f"{counted(kept, 'enrollment')} kept although absent: a refused row may mean them")
+
+
 def tell_drops(cli: Cli, error: errors.TooManyDrops) -> None:
     """Say what would have happened: as data where a format is named, else on stderr."""
     if cli.explicit_format:
@@ -122,4 +128,4 @@ def tell_drops(cli: Cli, error: errors.TooManyDrops) -> None:
             break
         over = " (over the limit)" if row["over"] else ""
         text = f"{row['name']}: {row['drops']} of {row['live']} would be dropped{over}"
-        sys.stderr.write(f"{safe_text(text)}, {row['new']} are new\n")
+        sys.stderr.write(f"{safe_text(text)}; {row['new']} would be new\n")

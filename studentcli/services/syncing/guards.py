@@ -20,6 +20,7 @@ FEW: Final = 5
 
 PERCENT: Final = 100
 DEFAULT_SHARE: Final = Decimal(5)
+_TO_THE_SECOND: Final = "%Y-%m-%d %H:%M:%S"
 _LIMIT: Final = re.compile(
     r"(?:(?P<share>[0-9]{1,3}(?:\.[0-9]{1,3})?)(?=%)|(?P<number>[0-9]{1,12}))(?P<sign>%?)"
 )
@@ -168,8 +169,8 @@ def require_newer(
     newest = max((file.written_at for file in same_as_last if file.written_at), default=None)
     if written_at and newest and written_at < newest:
         raise errors.OlderFile(
-            f"{name} was written {written_at:%Y-%m-%d %H:%M} UTC, before the file of batch"
-            f" {last.operation_id} ({newest:%Y-%m-%d %H:%M}); nothing was changed"
+            f"{name} was written {written_at:{_TO_THE_SECOND}} UTC, before the file of batch"
+            f" {last.operation_id} ({newest:{_TO_THE_SECOND}}); nothing was changed"
         )
     same = next((file for file in earlier if file.sha256 == sha256), None)
     if same is not None:

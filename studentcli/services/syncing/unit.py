@@ -224,6 +224,9 @@ class SyncUnit(EnrollmentUnit):
         self.promotions += run_queues(touched, facts, self.deciding.policy)
         self.flush()
         self.make_ready()
-        if self.promotions:
-            totals["promoted"] += len(self.promotions)
+        comparison = self.comparison
+        left = sum(comparison.drops.values()) if self.sync.absent == "keep" else 0
+        for name, count in (("promoted", len(self.promotions)), ("kept", comparison.held + left)):
+            if count:
+                totals[name] += count
         return super().finish(totals)
