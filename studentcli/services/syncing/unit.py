@@ -150,14 +150,15 @@ class SyncUnit(EnrollmentUnit):
         if not leaving:
             return
         self.deciding.let_move_now(leaving)
-        requests = (
-            Request(student_id, [self._leave(student_id, course_id) for course_id in course_ids])
-            for student_id, course_ids in comparison.absent()
-        )
-        while items := list(islice(requests, size)):
-            if any(request.student not in facts.students for request in items):
-                raise StartAgain  # enrolled after the students were listed to be locked
-            yield Absentees(items)
+        absent = comparison.absent()
+        while part := list(islice(absent, size)):
+            late = {student_id for student_id, _ in part} - facts.students.keys()
+            if late:  # enrolled after the students were listed to be locked
+                raise StartAgain(students=late)
+            yield Absentees([self._request(student_id, left) for student_id, left in part])
+
+    def _request(self, student_id: int, course_ids: list[int]) -> Request:
+        return Request(student_id, [self._leave(student_id, course_id) for course_id in course_ids])
 
     def _move_up_where_full(self) -> None:
         """Run the queues that are full beside a free seat: a newcomer's place is about to be free.
