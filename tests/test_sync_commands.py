@@ -45,15 +45,21 @@ def test_a_guard_tells_what_would_have_happened_and_what_allows_it(
     before = rows(desk)
     done = command(*SYNC, database=desk)
     assert (done.returncode, done.stdout) == (8, "")
-    assert "term=ALL: 12 of 22 would be dropped (over the limit); 1 would be new\n" in done.stderr
-    assert "ALL/ART-1: 10 of 20 would be dropped (over the limit); 0 would be new\n" in done.stderr
-    assert "ALL/MIN-1: 2 of 2 would be dropped (over the limit); 1 would be new\n" in done.stderr
+    assert (
+        "term=ALL: 12 of 22 would be dropped (over the limit); 1 others are named\n" in done.stderr
+    )
+    assert (
+        "ALL/ART-1: 10 of 20 would be dropped (over the limit); 0 others are named\n" in done.stderr
+    )
+    assert (
+        "ALL/MIN-1: 2 of 2 would be dropped (over the limit); 1 others are named\n" in done.stderr
+    )
     assert "[too-many-drops]" in done.stderr
     assert "--max-drops 12 allows it" in done.stderr
     assert rows(desk) == before
     data = command(*SYNC, "--format", "json", database=desk)
     assert json.loads(data.stdout)[1] == {
-        "name": "ALL/ART-1", "live": 20, "drops": 10, "new": 0, "over": True
+        "name": "ALL/ART-1", "live": 20, "drops": 10, "others": 0, "over": True
     }  # fmt: skip
     assert json.loads(data.stderr)["error"]["code"] == "too-many-drops"
     allowed = command(*SYNC, "--max-drops", "12", database=desk)

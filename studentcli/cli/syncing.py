@@ -21,7 +21,7 @@ FIGURES = (
     Column("name", "Course", "key"),
     Column("live", "Live", "number"),
     Column("drops", "To be dropped", "number"),
-    Column("new", "New", "number"),
+    Column("others", "Others named", "number"),
     Column("over", "Over the limit"),
 )
 SyncOption = Annotated[
@@ -128,4 +128,4 @@ def tell_drops(cli: Cli, error: errors.TooManyDrops) -> None:
             break
         over = " (over the limit)" if row["over"] else ""
         text = f"{row['name']}: {row['drops']} of {row['live']} would be dropped{over}"
-        sys.stderr.write(f"{safe_text(text)}; {row['new']} would be new\n")
+        sys.stderr.write(f"{safe_text(text)}; {row['others']} others are named\n")

@@ -37,7 +37,7 @@ class Comparison:
         self._live = {course_id: array("q") for course_id in self.course_ids}
         self.doubled: set[Key] = set()
         self.drops: dict[int, int] = {}
-        self.new: dict[int, int] = {}
+        self.others: dict[int, int] = {}
         self.held = 0
         self._absent: list[int] = []
         self._open_courses: set[int] = set()
@@ -84,7 +84,7 @@ class Comparison:
         width = len(self.course_ids)
         for at, (course_id, named) in enumerate(self._named.items()):
             live, said = self._live[course_id], set(named)
-            self.new[course_id] = len(said.difference(live))
+            self.others[course_id] = len(said.difference(live))
             if len(said) < len(named):
                 twice = sorted(named)
                 self.doubled.update(

@@ -76,12 +76,12 @@ def read_limits(texts: Iterable[str]) -> Limits:
 
 
 class CourseFigures(NamedTuple):
-    """What a sync means for a course, or for the whole scope: live now, to be dropped, new."""
+    """What a sync means for a course, or the whole scope: live, to be dropped, others named."""
 
     name: str
     live: int
     drops: int
-    new: int
+    others: int
 
 
 @dataclass

@@ -128,17 +128,16 @@ class SyncUnit(EnrollmentUnit):
 
     def _figures(self) -> guards.Figures:
         comparison, courses = self.comparison, self.deciding.facts.courses
+        live, others = comparison.live, comparison.others
         found = [
-            guards.CourseFigures(
-                courses[course_id].ref, comparison.live(course_id), drops, comparison.new[course_id]
-            )
+            guards.CourseFigures(courses[course_id].ref, live(course_id), drops, others[course_id])
             for course_id, drops in comparison.drops.items()
         ]
         scope = guards.CourseFigures(
             str(self.sync.scope),
             sum(course.live for course in found),
             sum(course.drops for course in found),
-            sum(course.new for course in found),
+            sum(course.others for course in found),
         )
         return guards.Figures(scope, found, comparison.held)
 
