@@ -80,7 +80,7 @@ class Comparison:
             self._live[course_id].extend([row[1] for row in rows])
 
     def compare(self) -> None:
-        """Find who is absent, what is new, and what is named twice, course by course."""
+        """Find who is absent, how many others are named, and what is named twice."""
         width = len(self.course_ids)
         for at, (course_id, named) in enumerate(self._named.items()):
             live, said = self._live[course_id], set(named)
