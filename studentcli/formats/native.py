@@ -127,7 +127,7 @@ class EnrollmentReader:
         """Read the file anew, in chunks of about `size` rows."""
         chunk = Chunk([], {})
         open_key: tuple[Any, ...] | None = None
-        for line, cells in self.source.rows():
+        for line, cells in self._rows():
             try:
                 student, change, request_cell = self._read(line, cells)
             except errors.BadValue as error:
@@ -156,6 +156,9 @@ class EnrollmentReader:
             open_key = key
         if chunk.items:
             yield chunk
+
+    def _rows(self) -> Iterator[Row]:
+        return self.source.rows()
 
     def survey(self) -> Survey:
         """Read the file for what it names: the first pass, before any lock."""
