@@ -67,9 +67,17 @@ def pair(request: pytest.FixtureRequest, new_database: Callable[..., str]) -> An
 
 
 @on_a_database(EXAMPLES)
-@given(case=drawn(case), chunk=st.sampled_from((1, 2, 7, 10_000)))
+@given(
+    case=drawn(case),
+    chunk=st.sampled_from((1, 2, 7, 10_000)),
+    laid_out=st.sampled_from((0, 10_000)),
+)
 def test_a_batch_gives_what_its_requests_give_one_at_a_time(
-    pair: tuple[World, World], tmp_path_factory: pytest.TempPathFactory, case: Case, chunk: int
+    pair: tuple[World, World],
+    tmp_path_factory: pytest.TempPathFactory,
+    case: Case,
+    chunk: int,
+    laid_out: int,
 ) -> None:
     batch, singles = pair
     content = HEADER + "".join(case.rows)
@@ -82,11 +90,13 @@ def test_a_batch_gives_what_its_requests_give_one_at_a_time(
         case.catalogue.fill(world)
 
     forecast, foretold = batch.import_csv(
-        content, on_error="skip", chunk=chunk, dry_run=True, **policy
+        content, on_error="skip", chunk=chunk, laid_out=laid_out, dry_run=True, **policy
     )
     foretold = results(foretold)
     before = batch.enrollments()
-    result, items = batch.import_csv(content, on_error="skip", chunk=chunk, **policy)
+    result, items = batch.import_csv(
+        content, on_error="skip", chunk=chunk, laid_out=laid_out, **policy
+    )
     one_by_one = [
         singles.submit_request(request, **policy)
         for request in requests_of(content, tmp_path_factory.getbasetemp())

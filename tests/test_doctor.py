@@ -10,13 +10,14 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from sqlalchemy import Date, bindparam, text
+from sqlalchemy import Date, bindparam, select, text
 
 from studentcli import errors
 from studentcli.meetings import overlap, parse
-from studentcli.models import UtcDateTime
+from studentcli.models import EnrollmentEvent, UtcDateTime
 from studentcli.requests import Policy
 from studentcli.services.checks import Finding, find_all, fix_enrollments
+from studentcli.services.undoing import undo_operation
 from tests.conftest import Run
 from tests.desk import everything_locked, rows
 from tests.world import TODAY, World
@@ -564,6 +565,10 @@ def busy_world(world: World) -> World:
     world.submit("complete", "S1", "MATH1", grade="A").require()
     world.submit("enroll", "S2", "MATH1").require()
     world.submit("withdraw", "S2", "MATH1").require()
+    done = world.submit("enroll", "S4", "MATH1").require()
+    world.database.write(
+        lambda session: undo_operation(session, done.operation_id or 0, world.act("undo"))
+    )
     return world
 
 
@@ -576,7 +581,7 @@ EDITS = {
         "S1 in ALL/MATH1-1: added (has events, but no enrollment)",
     "INSERT INTO student_courses SELECT s.id, c.id, 'enrolled', '2026-10-05', '2026-10-05', NULL,"
     " NULL, NULL FROM students s, courses c WHERE student_number = 'S4' AND code = 'MATH1'":
-        "S4 in ALL/MATH1-1: removed (is there, but no event says so)",
+        "S4 in ALL/MATH1-1: removed (is there, but was undone)",
     "UPDATE student_courses SET queue_place = 9 - queue_place WHERE queue_place <> 2":
         "S2 in ALL/CS101-1: rewritten (queue place is 8, its events say 1)",
 }  # fmt: skip
@@ -595,9 +600,29 @@ def test_fix_makes_enrollments_what_their_events_say(
     assert EDITS[statement] in done.stderr
     assert "is sound" in done.stderr
     assert rows(world, "student_courses") == before
-    assert world.count("enrollment_events") == events
+    told = sum(done.stderr.count(f"{verb} (") for verb in ("added", "rewritten", "removed"))
+    assert world.count("enrollment_events") == events + told
+    last = world.database.read(lambda s: s.scalars(select(EnrollmentEvent)).all()[-1])
+    assert (last.action, last.code) == ("repair", "repaired")
     history = command("history", "--format", "jsonl", database=world)
     assert "db-check-fix" in history.stdout
+    number = str(last.operation_id)
+    shown = command("history", number, "--format", "table", database=world)
+    assert "by its events" in shown.stdout
+    assert command("undo", number, database=world).returncode == 0
+    assert rows(world, "student_courses") == before
+
+
+def test_fix_leaves_alone_what_no_event_tells_of(world: World, command: Run) -> None:
+    busy_world(world)
+    before = rows(world, "student_courses")
+    edit(world, "DELETE FROM enrollment_events")
+    done = command("db", "check", "--fix", database=world)
+    assert done.returncode == errors.ExitStatus.DATABASE
+    assert f"left as they are: {len(before['student_courses'])}; no event tells" in done.stderr
+    assert "is there, but no event says so" in done.stdout
+    assert "db check --fix" not in done.stdout
+    assert rows(world, "student_courses") == before
 
 
 def test_fix_mends_places_that_changed_hands(world: World, command: Run) -> None:
@@ -671,7 +696,7 @@ def test_fix_leaves_alone_what_no_enrollment_can_be(
     done = command("db", "check", "--fix", database=world)
     assert done.returncode == errors.ExitStatus.DATABASE
     assert "S1 in ALL/MATH1-1: rewritten" in done.stderr
-    assert "left as they are: 1; no enrollment can be what their events say" in done.stderr
+    assert "left as they are: 1; no event tells of them, or nothing that can be" in done.stderr
     assert world.enrollments()["S1", "ALL/MATH1-1"][4] == "A"
     assert world.enrollments()["S3", "ALL/CS101-1"][3] == 2
 

@@ -2,13 +2,14 @@
 
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from studentcli import errors
-from studentcli.cli import complete
+from studentcli.cli import complete, syncing
 from studentcli.cli.context import Cli, state
 from studentcli.cli.framework import command
 from studentcli.cli.progress import Progress
@@ -25,9 +26,11 @@ from studentcli.render import DECISION_COLUMNS, Column, listing, note, safe_text
 from studentcli.render import error as tell_error
 
 if TYPE_CHECKING:
+    from studentcli.formats.native import EnrollmentReader, RecordReader
     from studentcli.formats.report import Report
     from studentcli.formats.source import CsvSource
     from studentcli.services.batches import BatchOptions, BatchResult
+    from studentcli.services.operations import Act
 
 PANEL = "Files"
 ENROLLMENT_OUTCOMES = (Column("line", "Line", "number"), *DECISION_COLUMNS)
@@ -40,6 +43,8 @@ RECORD_OUTCOMES = (
     Column("message", "Message"),
 )
 ON_ERROR = ("abort", "skip")
+NO_ROWS = {"promoted", "kept"}
+"""Totals that count no rows of the file."""
 FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="CSV file; - is standard input.")]
 OnErrorOption = Annotated[
     str,
@@ -77,16 +82,38 @@ ChunkOption = Annotated[
 ]
 
 
-def _run_import(
-    cli: Cli, source: "CsvSource", report: "Report", options: "BatchOptions"
-) -> "BatchResult":
+def _reader_and_act(
+    cli: Cli, source: "CsvSource", options: "BatchOptions"
+) -> "tuple[EnrollmentReader | RecordReader, Act]":
+    """Find out what kind of file it is, and describe what is about to be done with it."""
     from studentcli.formats.native import reader_of
-    from studentcli.formats.plan import Unplanned
-    from studentcli.services import batches
+    from studentcli.services.syncing.earlier import KIND
 
     reader = reader_of(source)
     kind = reader.kind.plural if reader.kind else "enrollments"
-    act = cli.act(f"import-{kind}", channel="csv", source=source.name, source_sha256=source.sha256)
+    name = f"import-{kind}" if options.sync is None else KIND
+    act = cli.act(name, channel="csv", source=source.name, source_sha256=source.sha256)
+    if options.sync is None:
+        return reader, act
+    if reader.kind is not None:
+        raise errors.FileUnreadable(
+            f"{source.name} holds {kind}: a sync takes a list of enrollments",
+            hint="import it without --sync, which changes records and removes none",
+        )
+    options.sync = replace(options.sync, written_at=source.written_at)
+    return syncing.sync_reader(cli, source, options.sync, act.now), act
+
+
+def _run_import(
+    cli: Cli, source: "CsvSource", report: "Report", options: "BatchOptions"
+) -> "BatchResult":
+    from studentcli.formats.plan import Unplanned
+    from studentcli.requests import Agreed
+    from studentcli.services import batches
+    from studentcli.services.syncing.batch import SyncBatch
+
+    reader, act = _reader_and_act(cli, source, options)
+    kind = reader.kind.plural if reader.kind else "enrollments"
     plan = cli.plan or Unplanned()
     options.planned_at = plan.begin(kind, source, act.now, str(cli.named_database()))
     survey = reader.survey()
@@ -101,7 +128,8 @@ def _run_import(
         def take(results: list[Any], cells: dict[int, list[str]]) -> None:
             report.take(results, cells)
             plan.take(results)
-            progress.advance(len(cells))
+            agreed = sum(result.rows for result in results if isinstance(result, Agreed))
+            progress.advance(len(cells) + agreed)
 
         return take
 
@@ -110,13 +138,17 @@ def _run_import(
         plan.verify()
 
     try:
-        result = batches.Batch(reader, survey, act, options, sink_for, verify, plan.confirm).run(
+        batch = batches.Batch if options.sync is None else SyncBatch
+        result = batch(reader, survey, act, options, sink_for, verify, plan.confirm).run(
             cli.database, dry_run=cli.dry_run
         )
+    except errors.TooManyDrops as error:
+        syncing.tell_drops(cli, error)
+        raise
     finally:
         progress.stop()
     state.recorded = not (cli.dry_run or result.aborted or result.done_as)
-    report.take_promotions(result.promotions)
+    report.take_promotions(result.promotions, of_records=reader.kind is not None)
     plan.finish(dict(result.totals), result.promotions, aborted=result.aborted)
     return result
 
@@ -145,6 +177,8 @@ def _import(cli: Cli, file: FileOptions, rejects: Path | None, options: dict[str
             raise
     with closing(report):
         _tell(cli, source, report, result)
+        if options["sync"] is not None:
+            syncing.tell_kept(cli, options["sync"], result.totals["kept"])
     if result.refused:
         cli.exit_status = errors.ExitStatus.BATCH_REFUSED
 
@@ -160,6 +194,9 @@ def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult"
         cli.done(f"{source.name}: {verb} already as batch {result.done_as}; nothing was changed")
         return
     _tell_refused(cli, report)
+    late = errors.DropDeadline.code
+    if any(line == 0 and refusal.code == late for line, refusal in report.refused):
+        note("hint: --absent withdraw withdraws who is absent, --absent keep leaves them")
     untold = result.refused - len(report.refused)
     if untold > 0:
         counts = ", ".join(f"{count} {code}" for code, count in report.codes.most_common())
@@ -170,7 +207,7 @@ def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult"
         return
     for text in report.superseded:
         note(f"superseded: {text}")
-    note(_summary(cli, source, result))
+    note(_summary(cli, source, result, report.absent))
     if not result.aborted:
         _tell_consequences(cli, report, result)
     else:
@@ -191,7 +228,8 @@ def _tell_refused(cli: Cli, report: "Report") -> None:
     for line, refusal in report.refused:
         names = near.get(report.missed.get(line), [])
         exists = f"; {' and '.join(names)} exist{'s' * (len(names) == 1)}" if names else ""
-        sys.stderr.write(f"line {line}: {safe_text(refusal.message + exists)} [{refusal.code}]\n")
+        where = f"line {line}" if line else "absent"
+        sys.stderr.write(f"{where}: {safe_text(refusal.message + exists)} [{refusal.code}]\n")
 
 
 def _tell_consequences(cli: Cli, report: "Report", result: "BatchResult") -> None:
@@ -205,8 +243,9 @@ def _tell_consequences(cli: Cli, report: "Report", result: "BatchResult") -> Non
         cli.show_kept(kept)
 
 
-def _summary(cli: Cli, source: "CsvSource", result: "BatchResult") -> str:
-    rows = sum(count for name, count in result.totals.items() if name != "promoted")
+def _summary(cli: Cli, source: "CsvSource", result: "BatchResult", absent: int) -> str:
+    rows = sum(count for name, count in result.totals.items() if name not in NO_ROWS) - absent
+    others = f" and {absent} absent from them" if absent else ""
     counts = ", ".join(f"{count} {name}" for name, count in result.totals.items()) or "no rows"
     if cli.dry_run:
         verb = "forecast, nothing was changed: would be "
@@ -218,7 +257,7 @@ def _summary(cli: Cli, source: "CsvSource", result: "BatchResult") -> str:
     same = f", same file as batch {result.same_as}" if result.same_as else ""
     left = f", {source.passed_over} left out" if source.passed_over else ""
     target = cli.named_database()
-    return f"{source.name}: {verb}{counts} of {rows} rows{left} into {target}{number}{same}"
+    return f"{source.name}: {verb}{counts} of {rows} rows{others}{left} into {target}{number}{same}"
 
 
 def import_(
@@ -237,6 +276,12 @@ def import_(
     where: WhereOption = None,
     run_id: RunIdOption = None,
     chunk: ChunkOption = 20_000,
+    sync: syncing.SyncOption = False,
+    scope: syncing.ScopeOption = None,
+    absent: syncing.AbsentOption = None,
+    max_drops: syncing.MaxDropsOption = None,
+    last_wins: syncing.LastWinsOption = False,
+    allow: syncing.AllowOption = None,
 ) -> None:
     """Import students, terms, courses or enrollments.
 
@@ -251,7 +296,12 @@ def import_(
         "all_or_none": all_or_none,
         "strict": strict,
         "run_id": run_id,
-    }
+        "sync": syncing.read_options(
+            cli,
+            {"sync": sync, "scope": scope, "absent": absent, "max_drops": max_drops,
+             "last_wins": last_wins, "allow": allow},
+        ),
+    }  # fmt: skip
     source = FileOptions(file, encoding, delimiter, mapping, rows, where)
     _import(cli, source, rejects, options)
 

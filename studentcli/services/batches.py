@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from studentcli import audit, errors
 from studentcli.database import Database
-from studentcli.facts import Key
+from studentcli.facts import StudentFact
 from studentcli.models import Operation
 from studentcli.records import RecordKind, RecordRow
 from studentcli.requests import Decision, Policy, Promotion, Refusal, Request, Survey
@@ -25,10 +25,11 @@ from studentcli.services.catalog import RecordOutcome, Saving
 from studentcli.services.loading import Deciding
 from studentcli.services.operations import Act, Recorder, count_outcomes
 from studentcli.services.runs import begin_run
+from studentcli.services.syncing.options import SyncOptions
 from studentcli.services.writer import Rows, finished_rows, write_rows
 
-KEPT: Final = 1_200_000
-"""Enrollments that a batch remembers: more are looked up again, so that memory stays flat."""
+LAID_OUT: Final = 300_000
+"""Enrollments that a batch has laid out: when there are more they are folded up first."""
 
 OnError = Literal["abort", "skip"]
 
@@ -72,6 +73,8 @@ class BatchOptions:
         strict: as in `Policy`.
         planned_at: as in `Policy`.
         run_id: names the run: once it is done, it is not done again.
+        sync: the file is the truth for a scope, see `SyncOptions`.
+        laid_out: enrollments in memory as objects; the outcome does not depend on it.
     """
 
     on_error: OnError = "abort"
@@ -82,6 +85,8 @@ class BatchOptions:
     strict: bool = False
     planned_at: datetime | None = None
     run_id: str | None = None
+    sync: SyncOptions | None = None
+    laid_out: int = LAID_OUT
 
 
 @dataclass
@@ -95,7 +100,7 @@ class BatchResult:
     done_as: int | None = None
     """The operation that did the run of this id already; then nothing was done."""
     promotions: list[Promotion] = field(default_factory=list)
-    """Whom a file of records moved up; those of requests are in their decisions."""
+    """Whom a file of records or a sync moved up; those of requests are in their decisions."""
     warnings: list[str] = field(default_factory=list)
     """What a file of records says that was taken as written and does not fit what is around it."""
 
@@ -113,6 +118,12 @@ class _Abort(Exception):
 
 class BatchUnit(Protocol):
     """Decides and writes one chunk after the other, inside a session."""
+
+    promotions: list[Promotion]
+    """Whom it moved up in the end, beside those in its decisions."""
+
+    def chunks(self, reader: Reader, size: int) -> Iterable[Any]:
+        """Give what is to be decided, in chunks of about `size` rows."""
 
     def process(self, items: list[Any]) -> list[Any]:
         """Decide and write a chunk; gives a result per item, in order."""
@@ -143,26 +154,40 @@ class EnrollmentUnit:
             all_or_none=options.all_or_none,
             strict=options.strict,
             planned_at=options.planned_at,
+            is_sync=options.sync is not None,
         )
+        self.promotions: list[Promotion] = []
+        self.kept: dict[str, Any] = {}
+        """What the operation keeps beside the totals."""
         self.deciding = Deciding(session, policy, options.term)
         self.recorder = Recorder(session, act)
+        self.laid_out = options.laid_out
         self._ready: Rows | None = None
-        self._written: list[Key] = []
         self.deciding.lock(survey.wanted)
         if not self.recorder.is_forecast:
             self.deciding.transcripts.index_pause = IndexPause(session, survey.rows)
+
+    def chunks(self, reader: Reader, size: int) -> Iterable[Any]:
+        """Give the rows of the file."""
+        return reader.chunks(size)
 
     def process(self, items: list[Any]) -> list[Any]:
         """Decide the requests of a chunk, while what the chunk before changed is written."""
         requests = [item for item in items if isinstance(item, Request)]
         students = self.deciding.load(requests)
         with self._writing():
-            decisions = iter(self.deciding.decide(requests, students))
+            decisions = iter(self.decide(requests, students))
         self.deciding.facts.events += [
             unread(item.line, item.refusal) for item in items if not isinstance(item, Request)
         ]
-        self._make_ready()
+        self.make_ready()
         return [next(decisions) if isinstance(item, Request) else item for item in items]
+
+    def decide(
+        self, requests: list[Request], students: list[StudentFact | Refusal]
+    ) -> list[Decision]:
+        """Decide requests whose facts are loaded."""
+        return self.deciding.decide(requests, students)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -180,7 +205,12 @@ class EnrollmentUnit:
                 yield
                 written.result()
 
-    def _make_ready(self) -> None:
+    def flush(self) -> None:
+        """Write the rows that are ready."""
+        with self._writing():
+            pass
+
+    def make_ready(self) -> None:
         """Make the rows of a chunk; its states stay known, as the tables do not hold them yet."""
         facts = self.deciding.facts
         changed, events = facts.take()
@@ -189,25 +219,23 @@ class EnrollmentUnit:
                 self.session.connection(), changed, events, self.recorder.operation_id(),
                 self.act.now,
             )  # fmt: skip
-            facts.settle(self._written, but=changed)
-            self._written = list(changed)
-            if facts.size() > KEPT:
-                facts.forget(but=changed)
+        if facts.size() > self.laid_out:
+            facts.fold()
 
     def count(self, results: list[Any], totals: Counter[str]) -> None:
         """Count outcomes; a row that cannot be read is a refused one."""
-        count_outcomes((r for r in results if isinstance(r, Decision)), totals)
-        unread = sum(not isinstance(result, Decision) for result in results)
+        decisions = [result for result in results if isinstance(result, Decision)]
+        count_outcomes(decisions, totals)
+        unread = len(results) - len(decisions)
         if unread:
             totals["refused"] += unread
 
     def finish(self, totals: Counter[str]) -> int | None:
         """Write what is left, and the totals."""
-        with self._writing():
-            pass
+        self.flush()
         if self.deciding.transcripts.index_pause is not None:
             self.deciding.transcripts.index_pause.end()
-        return self.recorder.finish(dict(totals))
+        return self.recorder.finish({**totals, **self.kept})
 
 
 class RecordUnit:
@@ -219,6 +247,10 @@ class RecordUnit:
         self.promotions: list[Promotion] = []
         self.saving = Saving(session, kind, act, "upsert", options.term)
         self.saving.lock(survey.keys)
+
+    def chunks(self, reader: Reader, size: int) -> Iterable[Any]:
+        """Give the rows of the file."""
+        return reader.chunks(size)
 
     def process(self, items: list[Any]) -> list[Any]:
         """Save the records of a chunk."""
@@ -320,8 +352,8 @@ class Batch:
         take = self.sink_for()
         if self._trail is not None:
             self._trail.restart()
-        work = self._open_unit(session)
-        for part in self.reader.chunks(self.options.chunk):
+        work = self.open_unit(session)
+        for part in work.chunks(self.reader, self.options.chunk):
             results = work.process(part.items)
             work.count(results, result.totals)
             take(results, part.cells)
@@ -332,14 +364,15 @@ class Batch:
         if result.refused and self.options.on_error == "abort":
             raise _Abort(result)
         result.operation_id = work.finish(result.totals)
+        result.promotions = work.promotions
         if isinstance(work, RecordUnit):
-            result.promotions = work.promotions
             result.warnings = work.saving.loose_ends.tell()
         if self.confirm is not None:
             self.confirm(result.promotions)
         return result
 
-    def _open_unit(self, session: Session) -> BatchUnit:
+    def open_unit(self, session: Session) -> BatchUnit:
+        """Take the locks and load the facts."""
         survey = self.survey
         if survey.kind is None:
             return EnrollmentUnit(session, survey, self.act, self.options)

@@ -67,7 +67,7 @@ class Consistency:
         """
         if self.kind is STUDENT:
             return None
-        refusal = self._runs_backward(before, new)
+        refusal = self._runs_backward(key, before, new)
         if refusal is None and self.kind is COURSE:
             refusal = self._refuse_course(key, new)
         return refusal
@@ -79,14 +79,20 @@ class Consistency:
             codes = frozenset(item.code for item in _items(text))
             required.setdefault(key[1], {})[key] = codes
 
-    def _runs_backward(self, before: Any, new: dict[str, Any]) -> Refusal | None:
-        def value(name: str) -> Any:
-            return new[name] if name in new else None if before is None else before.get(name)
+    def _runs_backward(self, key: CourseKey, before: Any, new: dict[str, Any]) -> Refusal | None:
+        """Refuse two dates in the wrong order; where a course has none, its term's counts."""
+
+        def value(name: str) -> tuple[Any, str]:
+            own = new[name] if name in new else None if before is None else before.get(name)
+            if own is not None or self.kind is not COURSE:
+                return own, f"{name} {own}"
+            usual = getattr(self.terms[key[0]], name, None)
+            return usual, f"the {name} {usual} of {key[0]}"
 
         for first, last in FORWARD:
-            begins, ends = value(first), value(last)
-            if begins and ends and ends < begins:
-                return Refusal("bad-value", f"{last} {ends} is before {first} {begins}")
+            (begins, from_when), (ends, until_when) = value(first), value(last)
+            if begins and ends and ends < begins and (first in new or last in new):
+                return Refusal("bad-value", f"{until_when} is before {from_when}")
         return None
 
     def _refuse_course(self, key: CourseKey, new: dict[str, Any]) -> Refusal | None:

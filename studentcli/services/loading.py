@@ -4,16 +4,18 @@ Courses by id, then students by id, all before the first decision. A single requ
 a million rows take the same path; only the sets differ.
 """
 
-from collections.abc import Container, Iterable
+import time
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import astuple
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Executable, select
 from sqlalchemy.orm import Session
 
 from studentcli import errors
 from studentcli.conditions import parse_tags
-from studentcli.database import StartAgain, list_parameter, listed_in
+from studentcli.database import Further, StartAgain, list_parameter, listed_in
 from studentcli.facts import (
     CourseFact,
     EnrollmentFact,
@@ -31,7 +33,7 @@ from studentcli.requests import (
     Request,
     Wanted,
 )
-from studentcli.rules import decide
+from studentcli.rules import Decider
 from studentcli.services import statements
 from studentcli.services.resolve import (
     CourseIndex,
@@ -42,6 +44,9 @@ from studentcli.services.resolve import (
     possible_codes,
 )
 from studentcli.services.transcripts import Transcripts
+
+MOMENT: Final = 0.1
+"""Seconds after which a lock was waited for: longer than taking it takes."""
 
 
 class Deciding:
@@ -59,9 +64,10 @@ class Deciding:
         self.facts = Facts()
         self.is_sqlite = is_sqlite(session)
         self.locks = not session.info.get("forecast", False)
+        self.further: Further = session.info.get("further", Further())
         self.terms = load_terms(session)
         self.index = CourseIndex(self.terms, [], policy, term)
-        self.numbers: dict[str, StudentFact] = {}
+        self.numbers: dict[str | int, StudentFact] = {}
         self.transcripts = Transcripts(session, self.facts, self.terms)
         self._movable: set[int] = set()
         self.reads_named = True
@@ -115,6 +121,7 @@ class Deciding:
     ) -> None:
         """Lock courses and those in which students wait, by id; then read seats and queues."""
         numbers, student_ids = list(numbers), list(student_ids)
+        course_ids = course_ids | self.further.courses
         if not (course_ids or numbers or student_ids):
             return
         query = statements.courses(is_sqlite=self.is_sqlite, locks=self.locks)
@@ -129,7 +136,10 @@ class Deciding:
 
     def _take_courses(self, query: Executable, parameters: dict[str, object]) -> set[int]:
         """Load courses under lock, with seats and queues; gives their ids."""
+        began = time.monotonic()
         courses = load_courses(self.session, self.terms, query, parameters)
+        if self.locks and time.monotonic() - began > MOMENT:
+            self._require_terms()
         found = {course.course_id: course for course in courses}
         for course in courses:
             course.is_locked = True
@@ -138,6 +148,11 @@ class Deciding:
         if found:
             self._load_seats_and_queues(found)
         return set(found)
+
+    def _require_terms(self) -> None:
+        """Start again when a term has changed while others held the courses."""
+        if list(map(astuple, load_terms(self.session))) != list(map(astuple, self.terms)):
+            raise StartAgain
 
     def _list(self, values: Iterable[object]) -> object:
         return list_parameter(values, is_sqlite=self.is_sqlite)
@@ -182,8 +197,10 @@ class Deciding:
 
     def require_waits_locked(self, student_ids: Container[int]) -> None:
         """Start again when a student has joined a queue since the courses were locked."""
-        if any(sid in student_ids and not self._is_locked(c) for sid, c in self.transcripts.waits):
-            raise StartAgain
+        waits = {course_id for sid, course_id in self.transcripts.waits if sid in student_ids}
+        unlocked = {course_id for course_id in waits if not self._is_locked(course_id)}
+        if unlocked:
+            raise StartAgain(courses=unlocked)
         self.transcripts.waits.clear()
 
     def let_move(self, course_ids: Iterable[int]) -> None:
@@ -195,7 +212,20 @@ class Deciding:
 
         Then what a promotion would free or unblock, until there is nothing more.
         """
-        self._take_students(numbers, student_ids, self._queued())
+        self._take_students(numbers, student_ids, self._queued() | self.further.students)
+        self._follow_moves()
+
+    def let_move_now(self, course_ids: Iterable[int]) -> None:
+        """Say that seats of locked courses become free, after the students were locked."""
+        self._movable.update(course_ids)
+        self.transcripts.expect_leaving()
+        queued = self._queued()
+        self._take_students((), (), queued - self.facts.students.keys(), further=True)
+        if queued:
+            self.read_records(queued)
+        self._follow_moves()
+
+    def _follow_moves(self) -> None:
         while further := self._moved_along():
             self._lock_out_of_turn({c for c in further if not self._is_locked(c)})
             self._movable |= further
@@ -209,7 +239,7 @@ class Deciding:
         found = self._take_courses(query, {"courses": self._list(sorted(course_ids))})
         if found != course_ids:
             self._require_courses(course_ids - found)
-            raise StartAgain
+            raise StartAgain(courses=course_ids - found)
 
     def _require_courses(self, course_ids: set[int]) -> None:
         """Stop when a swap gives up a course that is not there: no waiting would bring it."""
@@ -250,7 +280,7 @@ class Deciding:
                 student = StudentFact(student_id, number, status, max_credits, parse_tags(tags))
                 self.facts.students[student_id] = self.numbers[number] = student
         if further and not queued <= self.facts.students.keys():
-            raise StartAgain
+            raise StartAgain(students=queued - self.facts.students.keys())
         if queued:
             self.read_records(ids if self.reads_named else queued)
 
@@ -296,19 +326,14 @@ class Deciding:
 
     def load(self, requests: list[Request]) -> list[StudentFact | Refusal]:
         """Load what the rules read about the students; gives the student of each request."""
-        students = [self.student(request) for request in requests]
+        known, find = self.numbers, self.student
+        students = [known.get(request.student) or find(request) for request in requests]
         named = {s.student_id: s for s in students if isinstance(s, StudentFact)}
-        earliest = self._pairs(requests, students)
-        self.transcripts.read(list(named.values()), earliest.keys())
+        whole = self.transcripts.reads_whole_records
+        pairs = () if whole else {(s, c) for s, c, _ in self._pairs(requests, students)}
+        self.transcripts.read(list(named.values()), pairs)
         self.require_waits_locked(named)
-        self.transcripts.read_recorded(
-            [
-                key
-                for key, on in earliest.items()
-                if (enrollment := named[key[0]].enrollments.get(key[1])) is not None
-                and on <= enrollment.status_since
-            ]
-        )
+        self.transcripts.read_recorded(self._back_dated(requests, students))
         return students
 
     def decide(
@@ -317,29 +342,42 @@ class Deciding:
         """Decide requests in their order, loading what they are about unless `load` has done so."""
         if students is None:
             students = self.load(requests)
-        facts, policy, find_course = self.facts, self.policy, self.index.find_for
-        return [
-            decide(request, student, find_course, facts, policy)
-            for request, student in zip(requests, students, strict=True)
-        ]
+        decide = Decider(self.index.find_for, self.facts, self.policy).decide
+        return list(map(decide, requests, students))
+
+    def _back_dated(
+        self, requests: list[Request], students: list[StudentFact | Refusal]
+    ) -> list[Key]:
+        """List the pairs of dated changes that are not later than how the enrollment stands."""
+        found: dict[Key, None] = {}
+        for student_id, course_id, on in self._pairs(requests, students, dated=True):
+            enrollment = self.facts.students[student_id].enrollments.get(course_id)
+            if enrollment is not None and on is not None and on <= enrollment.status_since:
+                found[student_id, course_id] = None
+        return list(found)
 
     def _pairs(
-        self, requests: list[Request], students: list[StudentFact | Refusal]
-    ) -> dict[Key, date]:
-        """List the pairs that requests can be about, each with its earliest date."""
-        earliest: dict[Key, date] = {}
+        self,
+        requests: list[Request],
+        students: list[StudentFact | Refusal],
+        *,
+        dated: bool = False,
+    ) -> Iterator[tuple[int, int, date | None]]:
+        """Give what changes can be about, as student id, course id and the date of the change.
+
+        With `dated` only what has a date is of interest.
+        """
         possible = self.index.possible
         for request, student in zip(requests, students, strict=True):
             if isinstance(student, Refusal):
                 continue
             student_id = student.student_id
             for change in request.changes:
-                on = change.effective_on or date.max
-                courses = possible(change)
+                on = change.effective_on
+                if dated and on is None:
+                    continue
+                for course in possible(change):
+                    yield student_id, course.course_id, on
                 if change.instead_of is not None:
-                    courses = [*courses, *possible(Change("drop", change.instead_of))]
-                for course in courses:
-                    key = (student_id, course.course_id)
-                    if key not in earliest or on < earliest[key]:
-                        earliest[key] = on
-        return earliest
+                    for course in possible(Change("drop", change.instead_of)):
+                        yield student_id, course.course_id, on

@@ -11,7 +11,7 @@ from studentcli import errors
 from studentcli.models import EnrollmentEvent, Operation, Student, StudentCourses
 from studentcli.requests import Policy
 from studentcli.rules.queue import judge_queue
-from studentcli.services.events import UNDO
+from studentcli.services.events import REPAIR, UNDO
 from studentcli.services.resolve import find_course, find_student
 from studentcli.services.views import Row
 from studentcli.services.waitlists import read_queue
@@ -78,6 +78,7 @@ def _queue_events(session: Session, course_id: int) -> Iterable[Any]:
         .outerjoin(Student, Student.id == event.student_id)
         .where(
             event.course_id == course_id,
+            event.action != REPAIR,
             or_(event.from_status == WAITLISTED, event.to_status == WAITLISTED),
         )
         .order_by(event.id)

@@ -12,7 +12,7 @@ from sqlalchemy import Executable
 from sqlalchemy.orm import Session
 
 from studentcli.conditions import parse_corequisites, parse_requirements
-from studentcli.database import list_parameter
+from studentcli.database import StartAgain, list_parameter
 from studentcli.facts import (
     NO_GRANTS,
     CourseFact,
@@ -47,6 +47,11 @@ class Transcripts:
         self.is_about_leaving = False
         """Whether anybody leaves a course: another one may be taken together with it."""
 
+    def expect_leaving(self) -> None:
+        """Say that somebody leaves a course, also when records were read before that was known."""
+        self.is_about_leaving = True
+        self.__dict__.pop("reads_whole_records", None)
+
     def _list(self, values: Iterable[object]) -> object:
         return list_parameter(values, is_sqlite=self.is_sqlite)
 
@@ -54,7 +59,7 @@ class Transcripts:
         return self.session.connection().execute(query, parameters)
 
     @cached_property
-    def _reads_whole_records(self) -> bool:
+    def reads_whole_records(self) -> bool:
         """Whether any rule looks at a student's other courses.
 
         A simple catalogue needs no more than the pairs that are asked for.
@@ -77,7 +82,8 @@ class Transcripts:
 
     def read(self, students: list[StudentFact], pairs: Iterable[Key] = ()) -> None:
         """Read the records of students that are not loaded yet, or only what is asked of them."""
-        whole = self._reads_whole_records or not pairs
+        self.facts.unfold(students)
+        whole = self.reads_whole_records or not pairs
         parameters: dict[str, Any] = {}
         if whole:
             students = [student for student in students if not student.is_loaded]
@@ -139,6 +145,8 @@ class Transcripts:
         """Take a course in that is only some student's other course."""
         code, section, meetings, asked, _, _, hundredths, _ = row
         corequisites, requires = asked.split("\n")
+        if term_id not in self.terms:
+            raise StartAgain  # the term was added meanwhile
         self.facts.courses[course_id] = CourseFact(
             course_id, self.terms[term_id], code, section,
             credit_hours=Decimal(hundredths) / 100,

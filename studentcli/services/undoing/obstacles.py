@@ -9,9 +9,17 @@ from sqlalchemy.orm import Session
 from studentcli import errors
 from studentcli.database import listed_in
 from studentcli.facts import Key
-from studentcli.models import Course, EnrollmentEvent, Hold, Operation, Override, StudentCourses
-from studentcli.records import COURSE, STUDENT
-from studentcli.services.consistency import Consistency, CourseKey
+from studentcli.models import (
+    CatalogEvent,
+    Course,
+    EnrollmentEvent,
+    Hold,
+    Operation,
+    Override,
+    StudentCourses,
+)
+from studentcli.records import COURSE, STUDENT, TERM
+from studentcli.services.consistency import FORWARD, Consistency, CourseKey
 from studentcli.services.events import read_detail
 from studentcli.services.resolve import is_sqlite, load_terms
 from studentcli.services.undoing.records import KEYS, KINDS, RecordReturn, Values, table_of
@@ -47,12 +55,29 @@ def find_obstacles(
                 one.why = _override_use(session, operation_id, one)
         elif one.kind in KEYS and _key_is_taken(session, one):
             one.why = "its number or code is somebody else's now"
-    _find_contradictions(session, [one for one in returns if one.why is None])
+    left = [one for one in returns if one.why is None]
+    _find_contradictions(session, left, is_new=_is_changed_since(session, operation_id))
     _find_attended(session, [one for one in returns if one.why is None], after)
 
 
-def _find_contradictions(session: Session, returns: list[RecordReturn]) -> None:
-    """Ask what is asked of every record before it is saved: others may have changed since."""
+def _is_changed_since(session: Session, operation_id: int) -> bool:
+    """Tell whether the catalogue says something else than after an operation.
+
+    What was done later and undone does not count, nor does that undo.
+    """
+    edits = select(CatalogEvent.operation_id).where(
+        CatalogEvent.operation_id > operation_id, CatalogEvent.kind.in_((TERM.name, COURSE.name))
+    )
+    query = select(Operation.totals).where(Operation.id.in_(edits), Operation.undone_by.is_(None))
+    return any(totals.get("operation", 0) <= operation_id for totals in session.scalars(query))
+
+
+def _find_contradictions(session: Session, returns: list[RecordReturn], *, is_new: bool) -> None:
+    """Ask what is asked of every record before it is saved: others may have changed since.
+
+    What was so before may be so again, unless the catalogue `is_new` since: a term that is moved
+    leaves its courses as they are, and whoever undoes an edit after it finds them so.
+    """
     facts = load_terms(session)
     terms = {fact.code: fact for fact in facts}
     codes = {fact.term_id: fact.code for fact in facts}
@@ -70,7 +95,16 @@ def _find_contradictions(session: Session, returns: list[RecordReturn]) -> None:
             except errors.BadValue as error:  # the text of a rule that an edit has mended
                 one.why = error.message
             else:
-                one.why = None if refusal is None else refusal.message
+                if refusal is not None and (is_new or _ends_too_early(one)):
+                    one.why = refusal.message
+
+
+def _ends_too_early(one: RecordReturn) -> bool:
+    """Tell whether the database itself would refuse the dates of a record."""
+    row = one.before or {}
+    return any(
+        row.get(first) and row.get(last) and row[last] < row[first] for first, last in FORWARD
+    )
 
 
 def _key(one: RecordReturn, codes: Mapping[int, str]) -> CourseKey:

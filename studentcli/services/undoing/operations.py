@@ -140,11 +140,13 @@ def _weigh(run: QueueRun, undone: Undone, extent: Extent) -> tuple[list[RecordRe
 @contextmanager
 def _known(run: QueueRun, returns: list[Return]) -> Iterator[None]:
     """Know the records of the students as long as they are needed, so that memory stays flat."""
-    facts = run.deciding.facts
-    before = {key for key, student in facts.students.items() if student.is_loaded}
-    run.read({found.student_id for found in returns})
+    students = [run.deciding.facts.students.get(key) for key in {one.student_id for one in returns}]
+    new = [student for student in students if student is not None and not student.is_loaded]
+    run.read({student.student_id for student in new})
     yield
-    facts.forget(but=((student_id, 0) for student_id in before))
+    for student in new:
+        if all(state.place is None for state in student.enrollments.values()):
+            student.forget()
 
 
 def _after(chunks: Iterable[list[Return]]) -> dict[Key, str | None]:
