@@ -1,7 +1,7 @@
 """Judging one change whose student and course are known, and making it."""
 
 import json
-from typing import Final
+from typing import Final, Protocol
 
 from studentcli.facts import EnrollmentFact, Event, Facts, Move
 from studentcli.requests import Outcome, Policy, Refusal
@@ -230,9 +230,16 @@ def _refusal_detail(outcome: Outcome) -> str:
     return json.dumps(detail, ensure_ascii=False)
 
 
-def unread(line: int, refusal: Refusal) -> Event:
+class Unread(Protocol):
+    """A row that could not be read."""
+
+    line: int
+    refusal: Refusal
+
+
+def unread(row: Unread) -> Event:
     """Record a row of a file that could not be read: it names nobody, and no course."""
-    detail = json.dumps({"message": refusal.message}, ensure_ascii=False)
+    detail = json.dumps({"message": row.refusal.message}, ensure_ascii=False)
     return Event(
-        line, None, None, UNREAD, None, None, None, None, refusal.code, None, detail
+        row.line, None, None, UNREAD, None, None, None, None, row.refusal.code, None, detail
     )  # fmt: skip

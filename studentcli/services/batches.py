@@ -19,7 +19,7 @@ from studentcli.facts import StudentFact
 from studentcli.models import Operation
 from studentcli.records import RecordKind, RecordRow
 from studentcli.requests import Decision, Policy, Promotion, Refusal, Request, Survey
-from studentcli.rules.deciding import unread
+from studentcli.rules.deciding import Unread, unread
 from studentcli.services.bulk import IndexPause
 from studentcli.services.catalog import RecordOutcome, Saving
 from studentcli.services.loading import Deciding
@@ -32,13 +32,6 @@ LAID_OUT: Final = 300_000
 """Enrollments that a batch has laid out: when there are more they are folded up first."""
 
 OnError = Literal["abort", "skip"]
-
-
-class Unread(Protocol):
-    """A row that could not be read."""
-
-    line: int
-    refusal: Refusal
 
 
 class Readable(Protocol):
@@ -177,9 +170,7 @@ class EnrollmentUnit:
         students = self.deciding.load(requests)
         with self._writing():
             decisions = iter(self.decide(requests, students))
-        self.deciding.facts.events += [
-            unread(item.line, item.refusal) for item in items if not isinstance(item, Request)
-        ]
+        self.deciding.facts.events += [unread(i) for i in items if not isinstance(i, Request)]
         self.make_ready()
         return [next(decisions) if isinstance(item, Request) else item for item in items]
 
