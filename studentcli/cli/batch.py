@@ -176,10 +176,22 @@ def _undo(cli: Cli, number: str, *, skip_changed: bool, reason: str | None) -> N
         count = len(undone.blocked)
         raise errors.ChangedSince(
             f"operation {number} is not undone: {count} of its changes"
-            f" {'does' if count == 1 else 'do'} not go back"
+            f" {'does' if count == 1 else 'do'} not go back",
+            hint=_way_out(undone),
         )
     cli.done(_sentence(undone, forecast=cli.dry_run))
     cli.show_promotions(undone.promotions)
+
+
+def _way_out(undone: "Undone") -> str:
+    """Say what makes an undo possible that something stands against."""
+    later = sorted({row["since"] for row in undone.blocked if row["since"]}, reverse=True)
+    ways = [f"studentcli undo {number} first" for number in later[:3]]
+    if not later and {row["code"] for row in undone.blocked} & {"course-full", "seat-reserved"}:
+        ways.append("studentcli course edit COURSE --capacity N makes room")
+    if undone.possible:
+        ways.append(f"--skip-changed takes the other {counted(undone.possible, 'change')} back")
+    return "; ".join(ways) or "studentcli history shows what has changed them"
 
 
 def _list_undone(cli: Cli, undone: "Undone") -> None:
@@ -192,7 +204,9 @@ def _list_undone(cli: Cli, undone: "Undone") -> None:
 def _sentence(undone: "Undone", *, forecast: bool) -> str:
     number = undone.undone
     if undone.result == "unchanged":
-        return f"operation {number} is already undone, or has changed nothing"
+        if undone.already is not None:
+            return f"operation {number} is already undone, by operation {undone.already}"
+        return f"operation {number} has changed nothing that is left to undo"
     count = len(undone.taken_back)
     what = f"{counted(count, 'change')} {'would go' if forecast else 'went'} back"
     left = f", {len(undone.blocked)} left as they are" if undone.blocked else ""

@@ -55,13 +55,18 @@ class Undone(Consequences):
             `unchanged` (it is undone already, or has changed nothing).
         taken_back: `record`, `student`, `course`, `from_status`, `to_status` of what was taken
             back; they can be a million.
-        blocked: `record`, `student`, `course`, `code`, `message` of what could not be.
+        blocked: `record`, `student`, `course`, `code`, `message` of what could not be, and under
+            `since` the operation that has changed it.
+        possible: how many changes could be taken back.
+        already: the operation that has undone it before.
     """
 
     undone: int
     result: str = "undone"
     taken_back: list[tuple[str | None, ...]] = field(default_factory=list)
     blocked: list[Row] = field(default_factory=list)
+    possible: int = 0
+    already: int | None = None
 
     def rows(self) -> Iterator[Row]:
         """Give what was taken back, by column name."""
@@ -85,17 +90,18 @@ def undo_operation(
     Raises:
         errors.UnknownOperation: when there is none of that number.
     """
-    is_undone = _lock_operation(session, operation_id)
+    already = _lock_operation(session, operation_id)
     extent = read_extent(session, operation_id)
     records = read_record_returns(session, operation_id)
-    undone = Undone(operation_id, "unchanged")
-    if is_undone or not (extent.students or records):
+    undone = Undone(operation_id, "unchanged", already=already)
+    if already is not None or not (extent.students or records):
         return undone
     run = _lock(session, act, extent, records)
     records, weighing = _weigh(run, undone, extent)
-    if undone.blocked and not (skip_changed and (records or weighing.going_count)):
+    undone.possible = len(records) + weighing.going_count
+    if undone.blocked and not (skip_changed and undone.possible):
         undone.result = "refused"
-    elif records or weighing.going_count:
+    elif undone.possible:
         undone.result = "undone"
         undone.taken_back = [_taken_back(one) for one in records]
         _carry_out(run, Recorder(session, act), undone, _going(weighing, extent), records)
@@ -165,15 +171,15 @@ def _going(weighing: Weighing, extent: Extent) -> Iterator[list[Return]]:
         yield [found for found in weighing.going(returns) if not found.is_queued]
 
 
-def _lock_operation(session: Session, operation_id: int) -> bool:
-    """Lock an operation, so that it is undone once, before the courses; tells whether it is."""
+def _lock_operation(session: Session, operation_id: int) -> int | None:
+    """Lock an operation, so that it is undone once, before the courses; tells by which it is."""
     query = select(Operation.id, Operation.undone_by).where(Operation.id == operation_id)
     if not session.info["forecast"]:
         query = query.with_for_update(key_share=True)
     found = session.execute(query).one_or_none()
     if found is None:
         raise errors.UnknownOperation(f"there is no operation {operation_id}")
-    return found.undone_by is not None
+    return int(found.undone_by) if found.undone_by else None
 
 
 def _carry_out(
@@ -261,6 +267,7 @@ def _blocked_row(run: QueueRun, found: Blocked) -> Row:
         **_names(run, *found.key),
         "code": found.code,
         "message": found.why,
+        "since": found.since,
     }
 
 
@@ -270,7 +277,7 @@ def _taken_back(one: RecordReturn) -> tuple[str | None, ...]:
 
 def _blocked_record(one: RecordReturn) -> Row:
     said = {"record": one.name, "student": None, "course": None}
-    return {**said, "code": "changed-since", "message": one.why}
+    return {**said, "code": "changed-since", "message": one.why, "since": None}
 
 
 def _names(run: QueueRun, student_id: int, course_id: int) -> Row:

@@ -22,11 +22,12 @@ LIMITS: Final = frozenset({"capacity", "reserved"})
 
 
 class Blocked(NamedTuple):
-    """An enrollment that cannot be taken back, and why."""
+    """An enrollment that cannot be taken back, and why; `since` is what has changed it."""
 
     key: Key
     code: str
     why: str
+    since: int | None = None
 
 
 class Weighing:
@@ -57,7 +58,7 @@ class Weighing:
             self.count += 1
             why = self._changed(found)
             if why is not None:
-                self.blocked[found.key] = Blocked(found.key, "changed-since", why)
+                self.blocked[found.key] = Blocked(found.key, "changed-since", why, found.since)
                 continue
             course_id = found.course_id
             last = self._last_event.get(course_id, 0)
