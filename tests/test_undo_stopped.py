@@ -180,3 +180,44 @@ def test_a_seat_by_an_override_in_one_step_goes_back_and_comes_again(full: World
     assert tables(full) == before
     undo(full, undone.operation_id)
     assert tables(full) == after
+
+
+def test_what_a_moved_term_has_left_behind_comes_back_when_nothing_came_after(
+    world: World,
+) -> None:
+    world.term("T", enroll_from="2026-09-01", enroll_until="2026-12-31")
+    world.course("A", term="T", enroll_from="2026-11-01")
+    world.term("T", enroll_until="2026-10-01")
+    before = tables(world)
+    world.course("A", term="T", enroll_from="-")
+    undone = undo(world, newest(world))
+    assert (undone.result, tables(world)) == ("undone", before)
+
+
+def test_a_window_that_a_moved_term_would_close_for_good_stays(world: World) -> None:
+    world.term("T", enroll_from="2026-09-01", enroll_until="2026-12-31")
+    world.course("A", term="T", enroll_from="2026-11-01")
+    world.course("A", term="T", enroll_from="-")
+    opened = newest(world)
+    world.term("T", enroll_until="2026-10-01")
+    stopped = undo(world, opened)
+    assert "2026-10-01 of T is before enroll_from 2026-11-01" in stopped.blocked[0]["message"]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 500])
+def test_places_that_changed_hands_go_back_however_many_are_read_at_once(
+    world: World, at_once: int
+) -> None:
+    students = [f"S{number}" for number in range(6)]
+    world.student(*students)
+    world.course("A", capacity=1, waitlist=9)
+    for number in students[:4]:
+        world.one("enroll", number, "A")
+    before = tables(world)
+    rows = "".join(f"drop,{s},A\nenroll,{s},A\n" for s in (students[3], students[2], students[1]))
+    world.import_csv("action,student,course\n" + rows + f"enroll,{students[5]},A\ndrop,S0,A\n")
+    after = tables(world)
+    undone = undo(world, newest(world), at_once=at_once)
+    assert tables(world) == before
+    undo(world, undone.operation_id, at_once=at_once)
+    assert tables(world) == after

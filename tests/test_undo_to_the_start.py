@@ -22,18 +22,23 @@ Tables = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class Story:
-    """A catalogue, what is done to it, and numbers that say in which order it is undone."""
+    """A catalogue, what is done to it, and how that is undone.
+
+    `order` holds numbers that say in which order, `at_once` of how many students together.
+    """
 
     before: Catalogue
     acts: tuple[Act, ...]
     order: tuple[float, ...]
+    at_once: int
 
 
 def story(rng: Random) -> Story:
     """Draw files, single commands, edits, holds and overrides."""
     count = rng.randint(2, 7)
     acts = tuple(rng.choice(KINDS_OF_ACT)(rng) for _ in range(count))
-    return Story(catalogue(rng), acts, tuple(rng.random() for _ in range(2 * count)))
+    order = tuple(rng.random() for _ in range(2 * count))
+    return Story(catalogue(rng), acts, order, rng.choice((1, 2, 500)))
 
 
 def numbers_after(world: World, last: int) -> list[int]:
@@ -64,8 +69,8 @@ def test_what_is_undone_in_reverse_order_was_never_done(stage: World, told: Stor
     done = perform(stage, told.acts)
     undoing = []
     for operation_id, before, after in reversed(done):
-        foretold = undo(stage, operation_id, dry_run=True)
-        undone = undo(stage, operation_id)
+        foretold = undo(stage, operation_id, dry_run=True, at_once=told.at_once)
+        undone = undo(stage, operation_id, at_once=told.at_once)
         assert undone.result in {"undone", "unchanged"}, undone.blocked
         assert foretold.taken_back == undone.taken_back
         assert foretold.promotions == undone.promotions == []
@@ -75,7 +80,7 @@ def test_what_is_undone_in_reverse_order_was_never_done(stage: World, told: Stor
     assert_sound(stage)
     for undo_id, after in reversed(undoing):
         if undo_id is not None:
-            assert undo(stage, undo_id).result == "undone"
+            assert undo(stage, undo_id, at_once=told.at_once).result == "undone"
         assert tables(stage) == after
         assert is_told(stage)
     assert_sound(stage)
@@ -91,10 +96,10 @@ def test_what_is_undone_in_any_order_leaves_a_sound_database(stage: World, told:
             break
         target = numbers[int(where * len(numbers))]
         before = tables(stage)
-        stopped = undo(stage, target)
+        stopped = undo(stage, target, at_once=told.at_once)
         if stopped.result == "refused":
             assert tables(stage) == before
-            left = undo(stage, target, skip_changed=True)
+            left = undo(stage, target, skip_changed=True, at_once=told.at_once)
         else:
             left = stopped
         if left.operation_id is not None:

@@ -30,6 +30,7 @@ from studentcli.services.undoing.records import (
     write_returns,
 )
 from studentcli.services.undoing.returns import (
+    STUDENTS,
     Extent,
     Return,
     given_up,
@@ -74,7 +75,12 @@ class Undone(Consequences):
 
 
 def undo_operation(
-    session: Session, operation_id: int, act: Act, *, skip_changed: bool = False
+    session: Session,
+    operation_id: int,
+    act: Act,
+    *,
+    skip_changed: bool = False,
+    at_once: int = STUDENTS,
 ) -> Undone:
     """Take an operation back, with the promotions and drops that it caused.
 
@@ -83,6 +89,8 @@ def undo_operation(
         operation_id: its number.
         act: who undoes it, and why; its kind is KIND.
         skip_changed: leave out what was changed since, instead of stopping at it.
+        at_once: students whose enrollments are read and written together; the outcome does not
+            depend on it.
 
     Returns:
         What was taken back, what stands against it, and whom the queues gave a seat.
@@ -91,7 +99,7 @@ def undo_operation(
         errors.UnknownOperation: when there is none of that number.
     """
     already = _lock_operation(session, operation_id)
-    extent = read_extent(session, operation_id)
+    extent = read_extent(session, operation_id, at_once)
     records = read_record_returns(session, operation_id)
     undone = Undone(operation_id, "unchanged", already=already)
     if already is not None or not (extent.students or records):

@@ -60,13 +60,17 @@ def _is_seated(state: State | None) -> bool:
 
 @dataclass
 class Extent:
-    """What an operation changed: the ids of the students and of the courses."""
+    """What an operation changed: the ids of the students and of the courses.
+
+    `at_once` says of how many students together it is read; what comes of it does not depend on it.
+    """
 
     students: list[int]
     courses: set[int]
+    at_once: int
 
 
-def read_extent(session: Session, operation_id: int) -> Extent:
+def read_extent(session: Session, operation_id: int, at_once: int) -> Extent:
     """Find whose enrollments an operation changed, and in which courses."""
     event = EnrollmentEvent
     mine = (event.operation_id == operation_id, event.code.is_(None))
@@ -76,6 +80,7 @@ def read_extent(session: Session, operation_id: int) -> Extent:
         [student_id for student_id in session.scalars(students.order_by(event.student_id))
          if student_id is not None],
         {course_id for course_id in session.scalars(courses) if course_id is not None},
+        at_once,
     )  # fmt: skip
 
 
@@ -90,8 +95,8 @@ def read_returns(session: Session, operation_id: int, extent: Extent) -> Iterato
     Returns:
         Lists, all together by student and course id; none is longer than the memory can bear.
     """
-    for first in range(0, len(extent.students), STUDENTS):
-        found = _read(session, operation_id, extent.students[first : first + STUDENTS])
+    for first in range(0, len(extent.students), extent.at_once):
+        found = _read(session, operation_id, extent.students[first : first + extent.at_once])
         if found:
             yield found
 
