@@ -1,7 +1,8 @@
 """Judging one change whose student and course are known, and making it."""
 
 import json
-from typing import Final, Protocol
+from collections.abc import Iterable, Iterator
+from typing import Final, Protocol, runtime_checkable
 
 from studentcli.facts import EnrollmentFact, Event, Facts, Move
 from studentcli.requests import Outcome, Policy, Refusal
@@ -230,6 +231,7 @@ def _refusal_detail(outcome: Outcome) -> str:
     return json.dumps(detail, ensure_ascii=False)
 
 
+@runtime_checkable
 class Unread(Protocol):
     """A row that could not be read."""
 
@@ -237,9 +239,12 @@ class Unread(Protocol):
     refusal: Refusal
 
 
-def unread(row: Unread) -> Event:
-    """Record a row of a file that could not be read: it names nobody, and no course."""
-    detail = json.dumps({"message": row.refusal.message}, ensure_ascii=False)
-    return Event(
-        row.line, None, None, UNREAD, None, None, None, None, row.refusal.code, None, detail
-    )  # fmt: skip
+def unread(rows: Iterable[object]) -> Iterator[Event]:
+    """Record those rows of a file that could not be read: they name nobody, and no course."""
+    for row in rows:
+        if isinstance(row, Unread):
+            code, detail = row.refusal.code, {"message": row.refusal.message}
+            yield Event(
+                row.line, None, None, UNREAD, None, None, None, None, code, None,
+                json.dumps(detail, ensure_ascii=False),
+            )  # fmt: skip

@@ -170,7 +170,7 @@ class EnrollmentUnit:
         students = self.deciding.load(requests)
         with self._writing():
             decisions = iter(self.decide(requests, students))
-        self.deciding.facts.events += [unread(i) for i in items if not isinstance(i, Request)]
+        self.deciding.facts.events += unread(i for i in items if not isinstance(i, Request))
         self.make_ready()
         return [next(decisions) if isinstance(item, Request) else item for item in items]
 
