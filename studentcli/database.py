@@ -167,6 +167,7 @@ class Database:
         with self.connect(writes=writes) as connection:
             session = Session(connection, expire_on_commit=False, autoflush=False)
             session.info["forecast"] = not writes
+            session.info["wait"] = self.wait
             try:
                 yield session
             finally:

@@ -72,6 +72,12 @@ RunIdOption = Annotated[
         "--run-id", metavar="ID", help="Name the run; once it is done, it is not done again."
     ),
 ]
+ExclusiveOption = Annotated[
+    bool,
+    typer.Option(
+        "--exclusive", help="Load with the tables for itself: for files large beside them."
+    ),
+]
 ChunkOption = Annotated[
     int, typer.Option("--chunk", min=1, hidden=True, help="Rows decided together.")
 ]
@@ -170,6 +176,8 @@ def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult"
         return
     for text in report.superseded:
         note(f"superseded: {text}")
+    if result.went_online:
+        note(f"loaded beside others, which takes longer: {result.went_online}")
     note(_summary(cli, source, result))
     if not result.aborted:
         _tell_consequences(cli, report, result)
@@ -235,6 +243,7 @@ def import_(
     rows: RowsOption = None,
     where: WhereOption = None,
     run_id: RunIdOption = None,
+    exclusive: ExclusiveOption = False,
     chunk: ChunkOption = 20_000,
 ) -> None:
     """Import students, terms, courses or enrollments.
@@ -250,6 +259,7 @@ def import_(
         "all_or_none": all_or_none,
         "strict": strict,
         "run_id": run_id,
+        "exclusive": exclusive,
     }
     source = FileOptions(file, encoding, delimiter, mapping, rows, where)
     _import(cli, source, rejects, options)

@@ -19,12 +19,12 @@ from studentcli.facts import Key
 from studentcli.models import Operation
 from studentcli.records import RecordKind, RecordRow
 from studentcli.requests import Decision, Policy, Promotion, Refusal, Request, Survey
-from studentcli.services.bulk import IndexPause
+from studentcli.services.bulk import Load, open_load
 from studentcli.services.catalog import RecordOutcome, Saving
 from studentcli.services.loading import Deciding
 from studentcli.services.operations import Act, Recorder, count_outcomes
 from studentcli.services.runs import begin_run
-from studentcli.services.writer import Rows, finished_rows, write_rows
+from studentcli.services.writer import Rows, finished_rows
 
 KEPT: Final = 1_200_000
 """Enrollments that a batch remembers: more are looked up again, so that memory stays flat."""
@@ -71,6 +71,7 @@ class BatchOptions:
         strict: as in `Policy`.
         planned_at: as in `Policy`.
         run_id: names the run: once it is done, it is not done again.
+        exclusive: let an enrollments file have the enrollment tables for itself: see `bulk`.
     """
 
     on_error: OnError = "abort"
@@ -81,6 +82,7 @@ class BatchOptions:
     strict: bool = False
     planned_at: datetime | None = None
     run_id: str | None = None
+    exclusive: bool = False
 
 
 @dataclass
@@ -95,6 +97,8 @@ class BatchResult:
     """The operation that did the run of this id already; then nothing was done."""
     promotions: list[Promotion] = field(default_factory=list)
     """Whom a file of records moved up; those of requests are in their decisions."""
+    went_online: str | None = None
+    """Why a load that was to have the tables for itself did not get them."""
 
     @property
     def refused(self) -> int:
@@ -117,8 +121,8 @@ class BatchUnit(Protocol):
     def count(self, results: list[Any], totals: Counter[str]) -> None:
         """Add results to the totals."""
 
-    def finish(self, totals: Counter[str]) -> int | None:
-        """Close the operation; gives its number."""
+    def finish(self, result: BatchResult) -> None:
+        """Close the operation, and say in the result what came of the file as a whole."""
 
 
 class EnrollmentUnit:
@@ -145,9 +149,11 @@ class EnrollmentUnit:
         self.recorder = Recorder(session, act)
         self._ready: Rows | None = None
         self._written: list[Key] = []
-        self.deciding.lock(survey.wanted)
+        self.load: Load | None = None
         if not self.recorder.is_forecast:
-            self.deciding.transcripts.index_pause = IndexPause(session, survey.rows)
+            self.load = open_load(session, survey.rows, exclusive=options.exclusive)
+        self.deciding.transcripts.load = self.load
+        self.deciding.lock(survey.wanted)
 
     def process(self, items: list[Any]) -> list[Any]:
         """Decide the requests of a chunk, while what the chunk before changed is written."""
@@ -162,15 +168,14 @@ class EnrollmentUnit:
     def _writing(self) -> Iterator[None]:
         """Write the rows that are ready: on PostgreSQL meanwhile, for the work is the server's."""
         rows, self._ready = self._ready, None
-        connection = self.session.connection()
-        if rows is None:
+        if rows is None or self.load is None:
             yield
         elif self.deciding.is_sqlite:
-            write_rows(connection, rows)
+            self.load.write(rows)
             yield
         else:
             with ThreadPoolExecutor(1) as thread:
-                written = thread.submit(write_rows, connection, rows)
+                written = thread.submit(self.load.write, rows)
                 yield
                 written.result()
 
@@ -178,7 +183,7 @@ class EnrollmentUnit:
         """Make the rows of a chunk; its states stay known, as the tables do not hold them yet."""
         facts = self.deciding.facts
         changed, events = facts.take()
-        if not self.recorder.is_forecast:
+        if self.load is not None:
             self._ready = finished_rows(
                 self.session.connection(), changed, events, self.recorder.operation_id(),
                 self.act.now,
@@ -186,6 +191,7 @@ class EnrollmentUnit:
             facts.settle(self._written, but=changed)
             self._written = list(changed)
             if facts.size() > KEPT:
+                self.load.show_states()
                 facts.forget(but=changed)
 
     def count(self, results: list[Any], totals: Counter[str]) -> None:
@@ -195,13 +201,14 @@ class EnrollmentUnit:
         if unread:
             totals["refused"] += unread
 
-    def finish(self, totals: Counter[str]) -> int | None:
+    def finish(self, result: BatchResult) -> None:
         """Write what is left, and the totals."""
         with self._writing():
             pass
-        if self.deciding.transcripts.index_pause is not None:
-            self.deciding.transcripts.index_pause.end()
-        return self.recorder.finish(dict(totals))
+        if self.load is not None:
+            self.load.end()
+            result.went_online = self.load.went_online
+        result.operation_id = self.recorder.finish(dict(result.totals))
 
 
 class RecordUnit:
@@ -210,7 +217,6 @@ class RecordUnit:
     def __init__(
         self, session: Session, kind: RecordKind, survey: Survey, act: Act, options: BatchOptions
     ) -> None:
-        self.promotions: list[Promotion] = []
         self.saving = Saving(session, kind, act, "upsert", options.term)
         self.saving.lock(survey.keys)
 
@@ -225,12 +231,11 @@ class RecordUnit:
         for result in results:
             totals[getattr(result, "result", "refused")] += 1
 
-    def finish(self, totals: Counter[str]) -> int | None:
+    def finish(self, result: BatchResult) -> None:
         """Run the queues that moved and write the totals."""
-        operation_id, self.promotions = self.saving.finish(dict(totals))
-        if self.promotions:
-            totals["promoted"] = len(self.promotions)
-        return operation_id
+        result.operation_id, result.promotions = self.saving.finish(dict(result.totals))
+        if result.promotions:
+            result.totals["promoted"] = len(result.promotions)
 
 
 @contextmanager
@@ -325,9 +330,7 @@ class Batch:
         self.verify()
         if result.refused and self.options.on_error == "abort":
             raise _Abort(result)
-        result.operation_id = work.finish(result.totals)
-        if isinstance(work, RecordUnit):
-            result.promotions = work.promotions
+        work.finish(result)
         if self.confirm is not None:
             self.confirm(result.promotions)
         return result
@@ -336,6 +339,11 @@ class Batch:
         survey = self.survey
         if survey.kind is None:
             return EnrollmentUnit(session, survey, self.act, self.options)
+        if self.options.exclusive:
+            raise errors.Usage(
+                f"--exclusive is for enrollments, and this file holds {survey.kind.plural}",
+                hint="leave it out",
+            )
         return RecordUnit(session, survey.kind, survey, self.act, self.options)
 
 
