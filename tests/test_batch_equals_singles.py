@@ -67,12 +67,24 @@ def pair(request: pytest.FixtureRequest, new_database: Callable[..., str]) -> An
 
 
 @on_a_database(EXAMPLES)
-@given(case=drawn(case), chunk=st.sampled_from((1, 2, 7, 10_000)))
+@given(
+    case=drawn(case),
+    chunk=st.sampled_from((1, 2, 7, 10_000)),
+    exclusive=st.booleans(),
+    kept=st.sampled_from((0, 5, 10_000)),
+)
 def test_a_batch_gives_what_its_requests_give_one_at_a_time(
-    pair: tuple[World, World], tmp_path_factory: pytest.TempPathFactory, case: Case, chunk: int
+    pair: tuple[World, World],
+    tmp_path_factory: pytest.TempPathFactory,
+    case: Case,
+    chunk: int,
+    *,
+    exclusive: bool,
+    kept: int,
 ) -> None:
     batch, singles = pair
     content = HEADER + "".join(case.rows)
+    loading: dict[str, Any] = {"chunk": chunk, "exclusive": exclusive, "kept": kept}
     policy: dict[str, Any] = {
         "all_or_none": case.all_or_none,
         "allow_waitlist": case.allow_waitlist,
@@ -82,11 +94,11 @@ def test_a_batch_gives_what_its_requests_give_one_at_a_time(
         case.catalogue.fill(world)
 
     forecast, foretold = batch.import_csv(
-        content, on_error="skip", chunk=chunk, dry_run=True, **policy
+        content, on_error="skip", dry_run=True, **loading, **policy
     )
     foretold = results(foretold)
     before = batch.enrollments()
-    result, items = batch.import_csv(content, on_error="skip", chunk=chunk, **policy)
+    result, items = batch.import_csv(content, on_error="skip", **loading, **policy)
     one_by_one = [
         singles.submit_request(request, **policy)
         for request in requests_of(content, tmp_path_factory.getbasetemp())

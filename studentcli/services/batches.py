@@ -21,6 +21,7 @@ from studentcli.records import RecordKind, RecordRow
 from studentcli.requests import Decision, Policy, Promotion, Refusal, Request, Survey
 from studentcli.services.bulk import Load, open_load
 from studentcli.services.catalog import RecordOutcome, Saving
+from studentcli.services.exclusive import let_writers_on
 from studentcli.services.loading import Deciding
 from studentcli.services.operations import Act, Recorder, count_outcomes
 from studentcli.services.runs import begin_run
@@ -71,6 +72,7 @@ class BatchOptions:
         strict: as in `Policy`.
         planned_at: as in `Policy`.
         run_id: names the run: once it is done, it is not done again.
+        kept: enrollments that are remembered; the outcome does not depend on it.
         exclusive: let an enrollments file have the enrollment tables for itself: see `bulk`.
     """
 
@@ -82,6 +84,7 @@ class BatchOptions:
     strict: bool = False
     planned_at: datetime | None = None
     run_id: str | None = None
+    kept: int = KEPT
     exclusive: bool = False
 
 
@@ -138,6 +141,7 @@ class EnrollmentUnit:
     def __init__(self, session: Session, survey: Survey, act: Act, options: BatchOptions) -> None:
         self.session = session
         self.act = act
+        self.kept = options.kept
         policy = Policy(
             act.now,
             allow_waitlist=options.allow_waitlist,
@@ -190,7 +194,7 @@ class EnrollmentUnit:
             )  # fmt: skip
             facts.settle(self._written, but=changed)
             self._written = list(changed)
-            if facts.size() > KEPT:
+            if facts.size() > self.kept:
                 self.load.show_states()
                 facts.forget(but=changed)
 
@@ -302,7 +306,7 @@ class Batch:
         act = self.act
         with audit.following(act.channel, act.actor, act.request_key) as self._trail:
             try:
-                result = database.write(self._carry)
+                result = database.write(self._carry, before_gate=True)
             except _Abort:
                 self._trail.failed(errors.BatchRefused("nothing was applied"))
                 raise
@@ -344,6 +348,7 @@ class Batch:
                 f"--exclusive is for enrollments, and this file holds {survey.kind.plural}",
                 hint="leave it out",
             )
+        let_writers_on(session)
         return RecordUnit(session, survey.kind, survey, self.act, self.options)
 
 

@@ -7,8 +7,8 @@ row. All of it happens inside the one transaction of the file: nobody ever sees 
 its keys, and whatever stops the load leaves everything as it was. Measured at 1,000,000 rows in
 random order: keeping keys and indexes in step costs more than everything else together.
 
-On SQLite a writer is alone anyway. On PostgreSQL the load keeps other writers out of the
-enrollment tables from before its first lock, and readers only while it pours.
+On SQLite a writer is alone anyway. On PostgreSQL the load keeps other writers out from before its
+first lock, and readers only while it pours.
 """
 
 from typing import Final, Protocol
@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from studentcli.services.exclusive import Exclusive
+from studentcli.services.exclusive import Exclusive, let_writers_on
 from studentcli.services.resolve import is_sqlite
 from studentcli.services.writer import (
     EVENT_COLUMNS,
@@ -60,7 +60,7 @@ def open_load(session: Session, rows: int, *, exclusive: bool) -> Load:
     """Choose how the rows of a file are written, before its first lock is taken.
 
     Args:
-        session: in the operation's writing transaction.
+        session: in the operation's writing transaction, which began before the gate.
         rows: how many rows the file has.
         exclusive: whether the load was asked to have the tables for itself.
 
@@ -71,12 +71,14 @@ def open_load(session: Session, rows: int, *, exclusive: bool) -> Load:
     if is_sqlite(session):
         pays = rows >= WORTH_IT and rows > _present(session)
         return SqliteLoad(session) if exclusive or pays else OnlineLoad(session)
-    pays = rows >= WORTH_IT and _is_empty(session)
-    if not (exclusive or pays):
-        return OnlineLoad(session)
-    tables = Exclusive(session, TABLES, of=("courses", "students"))
-    reason = tables.keep_writers_out(patiently=exclusive)
-    return OnlineLoad(session, reason) if reason else PostgresLoad(session, tables)
+    reason = None
+    if exclusive or (rows >= WORTH_IT and _is_empty(session)):
+        tables = Exclusive(session, TABLES, of=("courses", "students"))
+        reason = tables.keep_writers_out(patiently=exclusive)
+        if reason is None:
+            return PostgresLoad(session, tables)
+    let_writers_on(session)
+    return OnlineLoad(session, reason)
 
 
 def _present(session: Session) -> int:

@@ -1,11 +1,11 @@
 """Tables that one transaction has for itself on PostgreSQL, and their keys meanwhile.
 
-Two steps, so that nobody is kept out for longer than need be. Other *writers* wait from before
-the transaction's first row lock, for every writer takes its row locks in these tables first:
-nobody can then hold what we wait for and wait for what we hold, and what was decided under the
-row locks still holds when it is written. *Readers* wait only from the moment at which keys are
-taken down. They hold their own locks meanwhile and take them in any order; a deadlock with one is
-impossible all the same, because we never wait longer than a moment with anything in hand.
+Two steps, so that nobody is kept out for longer than need be. Other *writers* wait at a gate, which
+every writing transaction passes before anything else: who waits there holds nothing that we could
+wait for, and what was decided still holds when it is written. *Readers* wait only from the moment
+at which keys are taken down. They hold their own locks meanwhile and take them in any order; a
+deadlock with one is impossible all the same, because we never wait longer than a moment with
+anything in hand.
 """
 
 import time
@@ -18,7 +18,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from studentcli.database import sqlstate
-from studentcli.engines import lock_timeout
+from studentcli.engines import lock_timeout, pass_gate
+from studentcli.services.resolve import is_sqlite
 
 MOMENT: Final = 0.5
 """Seconds: well under the second after which PostgreSQL looks for a deadlock to break."""
@@ -59,11 +60,17 @@ class _Key:
     make: str
 
 
+def let_writers_on(session: Session) -> None:
+    """Pass the gate like every other writer, in a transaction that begins before it."""
+    if not is_sqlite(session) and not session.info["forecast"]:
+        session.connection().exec_driver_sql(pass_gate())
+
+
 class Exclusive:
     """The tables of a load.
 
     Args:
-        session: in a writing transaction that holds no lock yet.
+        session: in a writing transaction that has not passed the gate and holds no lock.
         tables: those that are filled; their secondary indexes and foreign keys are taken down.
         of: those to which their foreign keys point, which are locked before them.
     """
@@ -76,7 +83,7 @@ class Exclusive:
         self._down: list[_Key] | None = None
 
     def keep_writers_out(self, *, patiently: bool) -> str | None:
-        """Lock the tables against every other writer.
+        """Pass the gate and close it behind us: no other writer is at work until we are done.
 
         Args:
             patiently: try for as long as the session waits for locks; else once.
@@ -84,10 +91,10 @@ class Exclusive:
         Returns:
             Why that is impossible, if it is.
         """
-        if not self._query(_OWNED)[0][0]:
+        if not self._query(_OWNED)[0][0]:  # the keys of a table are its owner's
             return "only the owner of the tables may take them"
         return self._try(
-            lambda: self._run(f"LOCK TABLE {self._all} IN EXCLUSIVE MODE"),
+            lambda: self._run(pass_gate(alone=True)),
             self.wait if patiently else 0,
         )
 
