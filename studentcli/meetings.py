@@ -5,7 +5,7 @@ two meetings of a place overlap or not whatever its clocks do in spring and autu
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from itertools import pairwise
@@ -168,6 +168,38 @@ def _dates(word: str) -> tuple[date, date]:
     if last < first:
         raise errors.BadValue(f"{word!r} ends before it begins")
     return first, last
+
+
+# ── the dates of the term ────────────────────────────────────────────────────────────────
+
+
+def outside(meetings: tuple[Meeting, ...], first: date | None, last: date | None) -> Meeting | None:
+    """Find the first meeting whose dates are not all within those of the term, or none.
+
+    A meeting without dates has the term's; a term without a first or last day takes any.
+    """
+    for meeting in meetings:
+        if first is not None and meeting.first is not None and meeting.first < first:
+            return meeting
+        if last is not None and meeting.last is not None and meeting.last > last:
+            return meeting
+    return None
+
+
+def within(meetings: tuple[Meeting, ...], first: date | None, last: date | None) -> list[Meeting]:
+    """Cut the dates of meetings to those of the term.
+
+    One of which nothing is left gets no dates of its own, and so the term's.
+    """
+    found = []
+    for meeting in meetings:
+        begins = max(filter(None, (meeting.first, first)), default=None)
+        ends = min(filter(None, (meeting.last, last)), default=None)
+        is_left = begins is not None and ends is not None and begins <= ends
+        if meeting.first is None or not is_left or not _falls_on(meeting.days, begins, ends):
+            begins = ends = None
+        found.append(replace(meeting, first=begins, last=ends))
+    return list(dict.fromkeys(found))
 
 
 # ── overlapping ──────────────────────────────────────────────────────────────────────────

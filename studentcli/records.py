@@ -121,8 +121,14 @@ TERM: Final = RecordKind(
     ("term",),
     (
         Field("name", "name", values.plain, lambda key: key[-1], help="Name, such as Fall 2026."),
-        Field("starts_on", "starts_on", values.iso_date, help="First day, YYYY-MM-DD."),
-        Field("ends_on", "ends_on", values.iso_date, help="Last day."),
+        Field(
+            "starts_on",
+            "starts_on",
+            values.iso_date,
+            help="First day, YYYY-MM-DD.",
+            moves_queue=True,
+        ),
+        Field("ends_on", "ends_on", values.iso_date, help="Last day.", moves_queue=True),
         Field(
             "enroll_from",
             "enroll_from",

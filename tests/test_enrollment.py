@@ -127,6 +127,36 @@ def test_a_miss_suggests_near_names_and_never_picks_one(
     assert fall.enrollments() == {}
 
 
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("2026FA/CS0101", "2026FA/CS101-001"),  # the term named, not the newest
+        ("CS0101", "2026FA/CS101-001 or 2027SP/CS101-1"),  # the term meant, then the others
+        ("2027SP/CS0101", "2027SP/CS101-1 or 2026FA/CS101-001"),
+        ("2027SP/CS0101-001", "2027SP/CS101-1 or 2026FA/CS101-001"),
+        ("2027SP/CS1001X", "2027SP/CS1001-1"),  # a zero inside a number is none that gets lost
+        ("2027SP/CS011", "2027SP/CS11-1"),
+    ],
+)
+def test_a_miss_suggests_first_what_differs_in_zeros_and_is_in_the_term(
+    fall: World, word: str, hint: str
+) -> None:
+    fall.term("2027SP", starts_on="2027-01-11", ends_on="2027-05-14")
+    fall.course("CS101", "CS11", "CS1001", "CS110", term="2027SP")
+    refusal = fall.one("enroll", "S1", word).refusals[0]
+    assert refusal.code == "unknown-course"
+    assert str(refusal.hint).startswith(f"did you mean {hint}")
+
+
+def test_a_code_that_no_course_has_is_said_before_which_term_was_meant(fall: World) -> None:
+    fall.term("2026FA", starts_on="2020-01-06", ends_on="2020-05-15", enroll_from="-",
+              enroll_until="-")  # fmt: skip
+    fall.term("ALL", starts_on="2020-01-06", ends_on="2020-05-15")
+    unknown, known = fall.submit("enroll", "S1", "NOPE", "CS101").refused
+    assert (unknown.refusals[0].code, known.refusals[0].code) == ("unknown-course", "unknown-term")
+    assert unknown.refusals[0].message == "there is no course NOPE in any term"
+
+
 @pytest.mark.parametrize(("number", "near"), [("s1", "S1"), ("S 1", "S1"), ("S01", "S1")])
 def test_a_missed_student_number_suggests_near_ones(fall: World, number: str, near: str) -> None:
     refusal = fall.one("enroll", number, "CS101").refusals[0]

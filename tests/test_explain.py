@@ -362,6 +362,18 @@ def test_words_that_mean_nothing_are_not_found(
     assert hint in str(raised.value.hint)
 
 
+def test_a_code_that_no_course_has_is_said_before_the_terms_are_listed(
+    school: World, command: Run
+) -> None:
+    school.course("A")
+    for term in ("ALL", "T2"):
+        school.term(term, starts_on="2020-01-06", ends_on="2020-05-15")
+    for word, code in (("NOPE", "unknown-course"), ("A", "unknown-term")):
+        done = command("explain", "S1", word, database=school)
+        assert done.returncode == 3
+        assert f"[{code}]" in done.stderr
+
+
 # ── random catalogues ────────────────────────────────────────────────────────────────────
 
 WORDS = ("A-1", "A-2", "B", "C")

@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studentcli import errors
-from studentcli.meetings import DAY_LETTERS, MIDNIGHT, Dates, Meeting, clock, overlap, parse, read
+from studentcli.meetings import (
+    DAY_LETTERS,
+    MIDNIGHT,
+    Dates,
+    Meeting,
+    clock,
+    outside,
+    overlap,
+    parse,
+    read,
+    within,
+)
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────
 
@@ -258,3 +269,33 @@ def test_an_overlap_is_what_a_calendar_shows(
     one, other = parse(read(mine)), parse(read(theirs))
     expected = bool(occupied(one, my_term) & occupied(other, their_term))
     assert clash(mine, my_term, theirs, their_term, same_term=same_term) is expected
+
+
+# ── the dates of the term ────────────────────────────────────────────────────────────────
+
+AUTUMN: Dates = (date(2026, 8, 24), date(2026, 12, 18))
+
+
+@pytest.mark.parametrize(
+    ("dates", "term", "is_outside", "cut"),
+    [
+        ("", AUTUMN, False, ""),
+        ("2026-08-24..2026-12-18", AUTUMN, False, "2026-08-24..2026-12-18"),  # to the day
+        ("2026-08-23..2026-12-18", AUTUMN, True, "2026-08-24..2026-12-18"),
+        ("2026-08-24..2026-12-19", AUTUMN, True, "2026-08-24..2026-12-18"),
+        ("2026-01-01..2027-12-31", AUTUMN, True, "2026-08-24..2026-12-18"),
+        ("2030-01-01..2030-12-31", AUTUMN, True, ""),  # nothing is left: the term's own
+        ("2026-12-14..2026-12-31", AUTUMN, True, "2026-12-14..2026-12-18"),
+        ("2026-12-16..2026-12-31", AUTUMN, True, ""),  # no Monday is left
+        ("2030-01-01..2030-12-31", (None, None), False, "2030-01-01..2030-12-31"),
+        ("2026-08-23..2030-12-31", (AUTUMN[0], None), True, "2026-08-24..2030-12-31"),
+        ("2020-01-01..2026-12-19", (None, AUTUMN[1]), True, "2020-01-01..2026-12-18"),
+    ],
+)
+def test_the_dates_of_a_meeting_are_within_its_term_or_cut_to_it(
+    dates: str, term: Dates, *, is_outside: bool, cut: str
+) -> None:
+    meetings = parse(read(f"M 10:00-10:50 {dates} @B"))
+    assert outside(meetings, *term) == (meetings[0] if is_outside else None)
+    assert within(meetings, *term) == list(parse(read(f"M 10:00-10:50 {cut} @B")))
+    assert outside(tuple(within(meetings, *term)), *term) is None

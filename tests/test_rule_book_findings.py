@@ -2,8 +2,11 @@
 
 from datetime import timedelta
 
+import pytest
+
 from studentcli.services.cancelling import cancel_course
 from tests import ledger
+from tests.conftest import Run
 from tests.world import TODAY, World
 
 EARLIER = (TODAY - timedelta(days=3)).isoformat()
@@ -138,3 +141,56 @@ def test_an_override_that_fills_two_reservations_runs_the_queue(world: World) ->
     world.one("enroll", "S2", "A", overrides=frozenset({"course-full"}), reason="dean")
 
     assert world.idle_seats() == []
+
+
+def test_a_course_in_progress_of_a_later_term_is_no_prerequisite_through_any_load(
+    world: World,
+) -> None:
+    world.term("2026FA", starts_on="2026-08-24", ends_on="2026-12-18")
+    world.term("2027SP", starts_on="2027-01-11")
+    world.student("S1")
+    world.course("CS101", term="2027SP")
+    world.course("CS201", term="2026FA", requires="CS101:in-progress")
+    enroll(world, "2027SP/CS101", "S1")
+
+    asked = world.one("enroll", "S1", "2026FA/CS201")
+    _, items = world.import_csv("student,course,term\nS1,CS201,2026FA\n", on_error="skip")
+
+    for outcome in (asked, items[0].outcomes[0]):
+        assert [refusal.code for refusal in outcome.refusals] == ["prerequisite-missing"]
+        assert "2027SP/CS101-1 only later, from 2027-01-11" in outcome.refusals[0].message
+
+
+def test_moving_the_term_runs_the_queue_that_waits_for_what_is_in_progress(world: World) -> None:
+    world.term("2026FA", starts_on="2026-08-24")
+    world.term("2027SP", starts_on="2027-01-11")
+    world.student("S1", "S2")
+    world.course("CS101", term="2026FA")
+    world.course("CS201", term="2027SP", requires="CS101:in-progress", capacity=1, waitlist=5)
+    enroll(world, "2026FA/CS101", "S1", "S2")
+    enroll(world, "2027SP/CS201", "S2", "S1")
+    world.term("2027SP", starts_on="2026-01-11")
+    world.one("drop", "S2", "2027SP/CS201")
+    assert world.statuses()["S1", "2027SP/CS201-1"] == "waitlisted"
+
+    world.term("2027SP", starts_on="2027-01-11")
+
+    assert world.statuses()["S1", "2027SP/CS201-1"] == "enrolled"
+    assert world.idle_seats() == []
+
+
+@pytest.mark.parametrize("said", ["CS101", "LAB|CS101", "LAB & CS101"])
+def test_no_course_can_be_entered_as_its_own_corequisite(
+    world: World, command: Run, said: str
+) -> None:
+    world.course("CS101", "LAB")
+
+    edited = command("course", "edit", "CS101", "--corequisites", said, database=world)
+    added = command("course", "add", "CS101", "--section", "2", "--corequisites", said,
+                    database=world)  # fmt: skip
+    result, items = world.import_csv(f"course,corequisites\nCS101,{said}\n")
+
+    for done in (edited, added):
+        assert done.returncode == 4
+        assert "CS101 cannot be taken together with itself [bad-value]" in done.stderr
+    assert (result.refused, items[0].refusal.code) == (1, "bad-value")

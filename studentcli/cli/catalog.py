@@ -78,6 +78,7 @@ def save(cli: Cli, kind: RecordKind, cells: dict[str, str], mode: Any, reason: s
     )
     cli.done(said if seats is None else f"{said} ({seats} seats taken)")
     cli.show_promotions(saved.promotions)
+    cli.show_warnings(saved.warnings)
     crowded = seats and render.crowding_sentence(name, seats, forecast=cli.dry_run)
     if crowded and not cli.quiet:
         render.note(crowded)

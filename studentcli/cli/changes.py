@@ -55,6 +55,15 @@ OptionalCourses = Annotated[
     ),
 ]
 LIST = "{} with commas between them, or @FILE: a CSV file with a column {}, or one a line."
+StudentList = Annotated[
+    str | None, typer.Option("--students", metavar="LIST", help=LIST.format("Students", "student"))
+]
+CourseList = Annotated[
+    str | None, typer.Option("--courses", metavar="LIST", help=LIST.format("Courses", "course"))
+]
+NoWaitlistOption = Annotated[
+    bool, typer.Option("--no-waitlist", help="Refuse a full course instead of queueing.")
+]
 AllOrNoneOption = Annotated[
     bool, typer.Option("--all-or-none", help="Apply nothing when one course is refused.")
 ]
@@ -131,20 +140,12 @@ def add_to(app: typer.Typer) -> None:
         on: OnOption = None,
         reason: ReasonOption = None,
         override: OverrideOption = None,
-        no_waitlist: Annotated[
-            bool, typer.Option("--no-waitlist", help="Refuse a full course instead of queueing.")
-        ] = False,
+        no_waitlist: NoWaitlistOption = False,
         instead_of: InsteadOfOption = None,
         all_or_none: AllOrNoneOption = False,
         strict: StrictOption = False,
-        students: Annotated[
-            str | None,
-            typer.Option("--students", metavar="LIST", help=LIST.format("Students", "student")),
-        ] = None,
-        course_list: Annotated[
-            str | None,
-            typer.Option("--courses", metavar="LIST", help=LIST.format("Courses", "course")),
-        ] = None,
+        students: StudentList = None,
+        course_list: CourseList = None,
     ) -> None:
         """Enroll students in courses.
 

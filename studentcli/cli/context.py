@@ -224,6 +224,17 @@ class Cli:
         if untold > 0:
             render.note(f"… and {untold} more moved up from the waitlists")
 
+    def show_warnings(self, warnings: "Sequence[str]") -> None:
+        """Tell what was taken as written and does not fit."""
+        from studentcli import render
+
+        if self.quiet:
+            return
+        for text in warnings[:SHOWN]:
+            render.note(f"warning: {text}")
+        if len(warnings) > SHOWN:
+            render.note(f"… and {len(warnings) - SHOWN} more warnings: studentcli db check")
+
     def show_kept(self, kept: "Sequence[tuple[str, Sequence[str]]]") -> None:
         """Tell what students who become inactive keep, with the commands that drop it."""
         from studentcli import render

@@ -207,6 +207,7 @@ def _tell_consequences(cli: Cli, report: "Report", result: "BatchResult") -> Non
     from studentcli.services import views
 
     cli.show_promotions(report.promotions, result.totals["promoted"])
+    cli.show_warnings(result.warnings)
     if report.inactive and not cli.quiet:
         kept = cli.database.read(lambda session: views.list_live(session, report.inactive))
         cli.show_kept(kept)

@@ -64,10 +64,14 @@ class Case(NamedTuple):
         return (pair for pair in self.others(*statuses) if pair[0].term is term)
 
     def added(self, *ranks: str) -> set[str]:
-        """Give the codes of this term that the same request adds, to a seat or to a place."""
-        term = self.course.term
+        """Give the codes of this term that the same request adds beside the course itself.
+
+        Args:
+            ranks: `seat` or `place`: what the add leads to.
+        """
+        term, mine = self.course.term, self.course.course_id
         return {
             self.courses[course_id].code
             for course_id, rank in self.together.items()
-            if rank in ranks and self.courses[course_id].term is term
+            if rank in ranks and course_id != mine and self.courses[course_id].term is term
         }

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from studentcli.conditions import Required
-from studentcli.facts import CourseFact, EnrollmentFact
+from studentcli.facts import CourseFact, EnrollmentFact, TermFact
 from studentcli.grades import scale
 from studentcli.requests import Refusal
 from studentcli.rules.case import Case
@@ -12,7 +12,10 @@ Taken = tuple[CourseFact, EnrollmentFact]
 
 
 def prerequisite_is_missing(case: Case) -> Refusal | None:
-    """Refuse a student who has not passed what the course requires, in whatever term."""
+    """Refuse a student who has not passed what the course requires, in whatever term.
+
+    A course in progress counts where the course says so, unless its term begins later.
+    """
     groups = case.course.requires
     if not groups:
         return None
@@ -33,13 +36,15 @@ def prerequisite_is_missing(case: Case) -> Refusal | None:
         group
         for group in groups
         if not any(item.in_progress and item.code in added for item in group)
-        and not any(_is_met(item, pair) for item in group for pair in taken.get(item.code, ()))
+        and not any(
+            _is_met(item, pair, mine.term) for item in group for pair in taken.get(item.code, ())
+        )
     ]
     if not missing:
         return None
     wanted = ", and ".join(" or ".join(map(_spelled, group)) for group in missing)
     asked = dict.fromkeys(item.code for group in missing for item in group)
-    have = [_evidence(pair) for code in asked for pair in taken.get(code, ())]
+    have = [_evidence(pair, mine.term) for code in asked for pair in taken.get(code, ())]
     number = case.student.number
     evidence = f"{number} has {', '.join(have)}" if have else f"{number} has taken none of them"
     return Refusal(
@@ -49,10 +54,10 @@ def prerequisite_is_missing(case: Case) -> Refusal | None:
     )
 
 
-def _is_met(item: Required, taken: Taken) -> bool:
+def _is_met(item: Required, taken: Taken, term: TermFact) -> bool:
     course, enrollment = taken
     if enrollment.status == "enrolled":
-        return item.in_progress
+        return item.in_progress and not _begins_later(course.term, term)
     grade = enrollment.grade or ""
     grades = scale(course.term.grades)
     if item.min_grade is None:
@@ -60,14 +65,25 @@ def _is_met(item: Required, taken: Taken) -> bool:
     return grades.is_at_least(grade, item.min_grade)
 
 
+def _begins_later(term: TermFact, than: TermFact) -> bool:
+    """Tell whether a term is known to begin after another; of one without dates nobody knows."""
+    return (
+        term.starts_on is not None
+        and than.starts_on is not None
+        and term.starts_on > than.starts_on
+    )
+
+
 def _spelled(item: Required) -> str:
     grade = f" with {item.min_grade} or better" if item.min_grade else ""
     return f"{item.code}{grade}{' (or in progress)' if item.in_progress else ''}"
 
 
-def _evidence(taken: Taken) -> str:
+def _evidence(taken: Taken, term: TermFact) -> str:
     course, enrollment = taken
     if enrollment.status == "enrolled":
+        if _begins_later(course.term, term):
+            return f"{course.ref} only later, from {course.term.starts_on}"
         return f"{course.ref} in progress"
     known = scale(course.term.grades).knows(enrollment.grade or "")
     return f"{course.ref} with {enrollment.grade}{'' if known else ' (no grade of that term)'}"
@@ -91,6 +107,7 @@ def _missing_corequisite(
         return None
     have = case.added(*ranks)
     have.update(course.code for course, _ in case.this_term(*statuses))
+    have.discard(case.course.code)  # no course is its own company, whatever its row says
     missing = [group for group in groups if have.isdisjoint(group)]
     if not missing:
         return None
@@ -113,7 +130,10 @@ def corequisite_is_left(case: Case) -> Refusal | None:
     broken = [
         course.ref
         for course, _ in kept
-        if any(code in group and have.isdisjoint(group) for group in course.corequisites)
+        if any(
+            code in group and (have - {course.code}).isdisjoint(group)
+            for group in course.corequisites
+        )
     ]
     if not broken:
         return None

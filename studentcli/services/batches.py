@@ -102,6 +102,8 @@ class BatchResult:
     """Whom a file of records moved up; those of requests are in their decisions."""
     went_online: str | None = None
     """Why a load that was to have the tables for itself did not get them."""
+    warnings: list[str] = field(default_factory=list)
+    """What a file of records says that was taken as written and does not fit what is around it."""
 
     @property
     def refused(self) -> int:
@@ -240,6 +242,7 @@ class RecordUnit:
         result.operation_id, result.promotions = self.saving.finish(dict(result.totals))
         if result.promotions:
             result.totals["promoted"] = len(result.promotions)
+        result.warnings = self.saving.loose_ends.tell()
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from studentcli.models import Base, CatalogEvent, Course, Student, Term
 from studentcli.records import COURSE, STUDENT, RecordKind, RecordRow, default_of
 from studentcli.requests import Consequences, Policy, Promotion, Refusal
 from studentcli.services.consistency import Consistency
+from studentcli.services.loose_ends import LooseEnds
+from studentcli.services.near import suggest_student
 from studentcli.services.operations import Act, Recorder
 from studentcli.services.queues import (
     QueueRun,
@@ -25,7 +27,6 @@ from studentcli.services.resolve import (
     current_term,
     is_sqlite,
     load_terms,
-    suggest_student,
 )
 from studentcli.services.views import count_seats
 
@@ -49,11 +50,13 @@ class RecordOutcome:
 class Saved(Consequences):
     """What came of saving records, in the order given, and whom the waitlists promoted.
 
-    `taken` says of one course whose capacity was changed how many seats of it are taken now.
+    `taken` says of one course whose capacity was changed how many seats of it are taken now;
+    `warnings` what was taken as written and does not fit what is around it.
     """
 
     outcomes: list[RecordOutcome]
     taken: int | None = None
+    warnings: list[str] = field(default_factory=list)
 
     def require(self) -> "Saved":
         """Give the outcomes back when nothing was refused, else raise the first refusal."""
@@ -86,6 +89,7 @@ class Saving:
         self.recorder = Recorder(session, act)
         self.terms = {fact.code: fact for fact in load_terms(session)}
         self.consistency = Consistency(session, kind, self.terms)
+        self.loose_ends = LooseEnds(session, kind)
         self._queue_run: QueueRun | None = None
         self._default_term: str | Refusal | None = None
         self._foreseen: dict[Key, dict[str, Any]] = {}
@@ -152,6 +156,8 @@ class Saving:
         written = [o for o in outcomes if o.result in {"created", "changed"}]
         for outcome in written:
             self._refresh_facts(outcome)
+            before = existing.get(outcome.key)
+            self.loose_ends.see(outcome.key, outcome.record_id, before, outcome.changes)
         if self.recorder.is_forecast:
             for outcome in written:
                 before = existing.get(outcome.key) or {"id": None}
@@ -342,7 +348,12 @@ def save_record(
     refusal = outcomes[0].refusal
     if refusal is not None and refusal.code == "unknown-student":
         outcomes[0].refusal = suggest_student(session, refusal, row.key[0])
-    saved = Saved(outcomes, operation_id=operation_id, promotions=promotions)
+    saved = Saved(
+        outcomes,
+        operation_id=operation_id,
+        promotions=promotions,
+        warnings=saving.loose_ends.tell(),
+    )
     if outcomes[0].result == "changed" and "capacity" in outcomes[0].changes:
         saved.taken = _seats_taken(session, outcomes[0].record_id, promotions)
     return saved

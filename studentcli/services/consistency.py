@@ -6,12 +6,14 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from studentcli.conditions import find_cycle, parse_requirements
+from studentcli.conditions import find_cycle, parse_corequisites, parse_requirements
 from studentcli.facts import TermFact
 from studentcli.grades import scale
+from studentcli.meetings import outside, parse
 from studentcli.models import Course, StudentCourses, Term
 from studentcli.records import COURSE, STUDENT, RecordKind
 from studentcli.requests import Refusal
+from studentcli.services.loose_ends import spelled
 from studentcli.vocabulary import LIVE_STATUSES
 
 FORWARD: Final = (("starts_on", "ends_on"), ("enroll_from", "enroll_until"))
@@ -71,11 +73,27 @@ class Consistency:
             refusal = self._refuse_silent_cancel(key, record_id)
             if refusal is not None:
                 return refusal
-        if "requires" in new:
-            return self._refuse_grade(key, new["requires"]) or self._refuse_cycle(
+        refusal = _refuse_own_company(key, new.get("corequisites"))
+        if refusal is None:
+            refusal = self._refuse_dates(key, new.get("meetings"))
+        if refusal is None and "requires" in new:
+            refusal = self._refuse_grade(key, new["requires"]) or self._refuse_cycle(
                 key, new["requires"]
             )
-        return None
+        return refusal
+
+    def _refuse_dates(self, key: CourseKey, meetings: str | None) -> Refusal | None:
+        """Refuse a meeting on dates outside of the term."""
+        term = self.terms[key[0]]
+        found = outside(parse(meetings), term.starts_on, term.ends_on)
+        if found is None:
+            return None
+        dates = spelled(term.starts_on, term.ends_on)
+        return Refusal(
+            "bad-value",
+            f"meetings: {found} is outside of {key[0]} ({dates})",
+            f"leave its dates out for those of the term; studentcli term edit {key[0]} moves it",
+        )
 
     def _refuse_silent_cancel(self, key: CourseKey, record_id: int) -> Refusal | None:
         """Leave dropping everybody to `course cancel`, which does it as one operation."""
@@ -132,6 +150,17 @@ class Consistency:
                 codes = frozenset(item.code for item in _items(requires))
                 self._required.setdefault(code, {})[term, code, section] = codes
         return self._required
+
+
+def _refuse_own_company(key: CourseKey, corequisites: str | None) -> Refusal | None:
+    """Refuse a course that is to be taken together with itself: that says nothing, or too much."""
+    if not any(key[1] in group for group in parse_corequisites(corequisites)):
+        return None
+    return Refusal(
+        "bad-value",
+        f"corequisites: {key[1]} cannot be taken together with itself",
+        "name the other courses alone; - clears what is there",
+    )
 
 
 def _items(requires: str | None) -> Iterable[Any]:

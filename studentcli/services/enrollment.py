@@ -14,9 +14,8 @@ from studentcli.database import Database
 from studentcli.models import Course, StudentCourses, Term
 from studentcli.requests import Change, CourseWord, Decision, Outcome, Policy, Request, Wanted
 from studentcli.services.loading import Deciding
-from studentcli.services.near import find_near
+from studentcli.services.near import find_near, suggest_course, suggest_student
 from studentcli.services.operations import Act, Recorder, count_outcomes
-from studentcli.services.resolve import suggest_course, suggest_student
 from studentcli.services.writer import write_facts
 
 
@@ -40,8 +39,8 @@ def submit(
     Returns:
         An outcome per change, in the order asked. A refusal is an outcome, not an exception.
     """
-    (decision,) = submit_all(session, [request], act, policy=policy, term=term)
-    _add_suggestions(session, decision)
+    deciding, (decision,) = _submit(session, [request], act, policy, term)
+    _add_suggestions(deciding, decision)
     return decision
 
 
@@ -65,6 +64,12 @@ def submit_all(
     Returns:
         A decision per request.
     """
+    return _submit(session, requests, act, policy, term)[1]
+
+
+def _submit(
+    session: Session, requests: list[Request], act: Act, policy: Policy | None, term: str | None
+) -> tuple[Deciding, list[Decision]]:
     deciding = Deciding(session, policy or Policy(act.now), term)
     wanted = Wanted()
     for request in requests:
@@ -74,7 +79,7 @@ def submit_all(
     operation_id = record(session, deciding, act, dict(count_outcomes(decisions)))
     for decision in decisions:
         decision.operation_id = operation_id
-    return decisions
+    return deciding, decisions
 
 
 def carry_out(
@@ -172,14 +177,16 @@ def record(session: Session, deciding: Deciding, act: Act, totals: dict[str, Any
     return operation_id
 
 
-def _add_suggestions(session: Session, decision: Decision) -> None:
+def _add_suggestions(deciding: Deciding, decision: Decision) -> None:
     """Tell near names for what was not found; only for a typed request, never for a file."""
+    session = deciding.session
     for outcome in decision.refused:
         refusal = outcome.refusals[0]
         if refusal.code == "unknown-student" and isinstance(decision.request.student, str):
             better = suggest_student(session, refusal, decision.request.student)
         elif isinstance(outcome.change.course, CourseWord):
-            better = suggest_course(session, refusal, outcome.change.course)
+            word = outcome.change.course
+            better = suggest_course(session, refusal, word, deciding.index.term_of(word))
         else:
             continue
         outcome.refusals = (better, *outcome.refusals[1:])

@@ -14,7 +14,7 @@ from studentcli.rules import decide
 from studentcli.rules.case import Case
 from studentcli.rules.explaining import Finding, findings
 from studentcli.services.loading import Deciding
-from studentcli.services.resolve import suggest_course, suggest_student
+from studentcli.services.near import suggest_course, suggest_student
 from studentcli.services.views import Row
 
 
@@ -118,7 +118,8 @@ def _course(deciding: Deciding, change: Change, student: StudentFact) -> CourseF
     course = deciding.index.find_for(change, student)
     if isinstance(course, Refusal):
         if isinstance(change.course, CourseWord):
-            course = suggest_course(deciding.session, course, change.course)
+            term = deciding.index.term_of(change.course)
+            course = suggest_course(deciding.session, course, change.course, term)
         raise course.error()
     return course
 

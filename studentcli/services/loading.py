@@ -106,6 +106,7 @@ class Deciding:
             if term_id in by_id
         ]
         index = CourseIndex(self.terms, named, self.policy, self.index.default_term)
+        self.index.codes |= index.codes
         for change in wanted.changes.values():
             ids.update(course.course_id for course in index.possible(change))
         return ids

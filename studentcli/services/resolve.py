@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Any, Final
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from studentcli import conditions, errors
@@ -12,9 +12,10 @@ from studentcli.database import listed_in
 from studentcli.facts import CourseFact, StudentFact, TermFact
 from studentcli.grades import scale
 from studentcli.meetings import parse as parse_meetings
-from studentcli.models import Course, Student, Term
+from studentcli.models import Course, Student
 from studentcli.requests import Change, CourseWord, Policy, Refusal
 from studentcli.services import statements
+from studentcli.services.near import suggest_course, suggest_student
 from studentcli.vocabulary import LIVE_STATUSES
 
 
@@ -88,6 +89,8 @@ class CourseIndex:
         self.default_term = default_term
         self.term_by_id = {term.term_id: term for term in terms}
         self.by_id: dict[int, CourseFact] = {}
+        self.codes: set[str] = set()
+        """The codes that were found in any term, also where the courses were not needed."""
         self._by_code: dict[str, list[CourseFact]] = {}
         self._one: dict[CourseWord, CourseFact | Refusal] = {}
         self._found: dict[CourseWord, tuple[str | Refusal, list[CourseFact]]] = {}
@@ -97,6 +100,7 @@ class CourseIndex:
     def add(self, course: CourseFact) -> None:
         """Take a course in that a word could mean."""
         self.by_id[course.course_id] = course
+        self.codes.add(course.code)
         self._by_code.setdefault(course.code, []).append(course)
         self._one.clear()
         self._found.clear()
@@ -130,6 +134,9 @@ class CourseIndex:
     def _find(self, word: CourseWord) -> CourseFact | Refusal:
         term, found = self._candidates(word)
         if isinstance(term, Refusal):
+            named = self.split(word)[0] or self.default_term
+            if named is None and self.codes.isdisjoint(possible_codes([word])):
+                return Refusal("unknown-course", f"there is no course {word} in any term")
             return term
         if len(found) == 1:
             return found[0]
@@ -141,12 +148,13 @@ class CourseIndex:
         """Give the term that a word means, or why none, and its courses in that term."""
         known = self._found.get(word)
         if known is None:
-            term = self._term_of(word)
+            term = self.term_of(word)
             readings = [] if isinstance(term, Refusal) else self.readings(word)
             known = self._found[word] = term, [c for c in readings if c.term.code == term]
         return known
 
-    def _term_of(self, word: CourseWord) -> str | Refusal:
+    def term_of(self, word: CourseWord) -> str | Refusal:
+        """Give the code of the term that a word means when it is an add, or why none."""
         term = self.split(word)[0] or self.default_term
         if term is None:
             current = current_term(self.terms.values(), self.policy)
@@ -291,7 +299,7 @@ def find_course(session: Session, word: str | int, policy: Policy, term: str | N
     if isinstance(found, Refusal):
         if found.code == "unknown-term" and term is None and readings:
             found = _ambiguous(asked, readings)
-        raise suggest_course(session, found, asked).error()
+        raise suggest_course(session, found, asked, index.term_of(asked)).error()
     return found
 
 
@@ -310,61 +318,3 @@ def find_student(session: Session, student: str | int) -> StudentFact:
     if isinstance(student, str):
         unknown = suggest_student(session, unknown, student)
     raise unknown.error()
-
-
-# ── near names ───────────────────────────────────────────────────────────────────────────
-
-
-def _near(word: str, names: Iterable[str]) -> list[str]:
-    """Order names by likeness; those that differ in case, zeros or spaces only come first."""
-    import difflib
-
-    def folded(name: str) -> str:
-        return "".join(name.split()).casefold().replace("0", "")
-
-    names = list(dict.fromkeys(names))
-    same = [name for name in names if folded(name) == folded(word)]
-    rest = difflib.get_close_matches(word, [n for n in names if n not in same], n=3, cutoff=0.7)
-    return [*same, *rest][:3]
-
-
-def suggest_student(session: Session, refusal: Refusal, number: str) -> Refusal:
-    """Add near student numbers to a refusal; nothing is ever picked."""
-    column = Student.student_number
-    bare = "".join(number.split()).lstrip("0") or number
-    escaped = bare.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    query = (
-        select(column)
-        .where(
-            or_(
-                func.lower(func.replace(column, "0", "")) == bare.lower().replace("0", ""),
-                column.like(f"%{escaped[:3]}%", escape="\\"),
-                column.like(f"%{escaped[-3:]}", escape="\\"),
-            )
-        )
-        .limit(2000)
-    )
-    return _suggest(refusal, _near(number, session.scalars(query)))
-
-
-def suggest_course(session: Session, refusal: Refusal, word: CourseWord) -> Refusal:
-    """Add near course names, and the same code in other terms, to a refusal."""
-    if refusal.code != "unknown-course":
-        return refusal
-    text = word.text.rpartition("/")[2]
-    rows = session.execute(
-        select(Term.code, Course.code, Course.section).join(Course.term).order_by(Term.code.desc())
-    ).all()
-    refs: dict[str, str] = {}
-    for term, code, section in rows:
-        ref = f"{term}/{code}-{section}"
-        for key in (code, f"{code}-{section}"):
-            refs.setdefault(key, ref)
-    return _suggest(refusal, [refs[name] for name in _near(text, refs)])
-
-
-def _suggest(refusal: Refusal, names: list[str]) -> Refusal:
-    names = list(dict.fromkeys(names))
-    if not names:
-        return refusal
-    return Refusal(refusal.code, refusal.message, f"did you mean {' or '.join(names)}?")

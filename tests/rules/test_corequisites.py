@@ -31,6 +31,36 @@ def test_a_seat_needs_a_seat_in_the_course_that_it_is_taken_with(
     assert registry.enroll(registry.course("CS101", corequisites="LAB")) == wanted
 
 
+@pytest.mark.parametrize("corequisites", ["CS101", "CS101|LAB", "LAB & CS101"])
+def test_a_row_that_names_the_course_itself_lets_nobody_in_by_it(corequisites: str) -> None:
+    registry = Registry()
+    course = registry.course("CS101", corequisites=corequisites)
+    other = registry.course("ART")
+    registry.put(registry.s1, registry.course("CS101", section="2"), "enrolled")
+    assert "corequisite-missing" in registry.enroll(course)
+    decision = registry.ask(change("enroll", course), change("enroll", other))
+    assert "corequisite-missing" in results(decision)[0]
+
+
+def test_the_company_of_a_course_that_names_itself_cannot_be_left_unnoticed() -> None:
+    registry = Registry()
+    lab = registry.course("LAB")
+    course = registry.course("CS101", corequisites="CS101|LAB")
+    registry.put(registry.s1, lab, "enrolled")
+    registry.put(registry.s1, course, "enrolled")
+    assert registry.one("drop", lab).warning is not None
+    assert registry.one("drop", course).warning is None
+
+
+def test_another_section_of_the_company_in_the_same_request_keeps_it() -> None:
+    registry = Registry()
+    old, new = registry.course("LAB"), registry.course("LAB", section="2")
+    registry.put(registry.s1, registry.course("CS101", corequisites="LAB"), "enrolled")
+    registry.put(registry.s1, old, "enrolled")
+    decision = registry.ask(change("drop", old), change("enroll", new), strict=True)
+    assert results(decision) == ["dropped", "enrolled"]
+
+
 @pytest.mark.parametrize("status", ["enrolled", "completed"])
 def test_the_same_code_in_another_term_is_not_taken_together(status: str) -> None:
     registry = Registry()

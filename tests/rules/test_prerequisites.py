@@ -1,5 +1,7 @@
 """Prerequisites: and, or, minimum grades, courses in progress, in whatever term they were taken."""
 
+from datetime import date, timedelta
+
 import pytest
 
 from tests.rules.registry import BEFORE, Registry, change, promoted
@@ -87,6 +89,56 @@ def test_a_minimum_grade_beside_in_progress_is_asked_of_the_finished_course(
     registry = registry_with(("CS101", status, grade))
     course = registry.course("CS201", requires="CS101:B:in-progress")
     assert (registry.enroll(course) == "enrolled") == is_met
+
+
+SPRING, FALL, NEXT = date(2026, 1, 12), date(2026, 8, 24), date(2027, 1, 11)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "mine", "is_met"),
+    [
+        (SPRING, FALL, True),  # begun before: it goes on, or its grade is late
+        (FALL, FALL, True),  # side by side
+        (NEXT, FALL, False),  # it comes after what it should come before
+        (FALL + timedelta(days=1), FALL, False),
+        (FALL - timedelta(days=1), FALL, True),
+        (None, FALL, True),  # of a term without dates nobody can say that it is later
+        (NEXT, None, True),
+        (None, None, True),
+    ],
+)
+def test_a_course_in_progress_counts_unless_its_term_begins_later(
+    theirs: date | None, mine: date | None, *, is_met: bool
+) -> None:
+    registry = Registry(starts_on=mine)
+    registry.term("OTHER", starts_on=theirs)
+    registry.put(registry.s1, registry.course("CS101", term="OTHER"), "enrolled")
+    course = registry.course("CS201", requires="CS101:in-progress")
+    outcome = registry.one("enroll", course)
+    assert outcome.is_refused != is_met
+    if not is_met:
+        assert outcome.refusals[0].message == (
+            "2026FA/CS201-1 requires CS101 (or in progress);"
+            f" S1 has OTHER/CS101-1 only later, from {theirs}"
+        )
+
+
+def test_what_was_passed_counts_also_from_a_term_that_begins_later() -> None:
+    registry = Registry(starts_on=FALL)
+    registry.term("OTHER", starts_on=NEXT)
+    done = registry.course("CS101", term="OTHER")
+    registry.put(registry.s1, done, "completed", grade="A")
+    course = registry.course("CS201", requires="CS101:in-progress")
+    assert registry.enroll(course) == "enrolled"
+
+
+def test_one_course_in_progress_in_time_is_enough_beside_one_that_is_later() -> None:
+    registry = Registry(starts_on=FALL)
+    registry.term("OTHER", starts_on=NEXT)
+    for term in ("OTHER", "2026FA"):
+        registry.put(registry.s1, registry.course("CS101", term=term), "enrolled")
+    course = registry.course("CS201", requires="CS101:in-progress")
+    assert registry.enroll(course) == "enrolled"
 
 
 def test_the_course_itself_is_not_its_own_prerequisite() -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from studentcli.records import KINDS
 from studentcli.requests import Policy
-from studentcli.services.checks.catalogue import check_records
+from studentcli.services.checks.catalogue import check_loose_ends, check_records
 from studentcli.services.checks.finding import Finding, attention
 from studentcli.services.checks.fixing import KIND as FIX
 from studentcli.services.checks.fixing import Fixed, fix_enrollments
@@ -33,6 +33,14 @@ __all__ = [
 ]
 
 UNREADABLE: Final = "value"
+JUDGES: Final = (
+    check_capacities,
+    check_queues,
+    check_registrations,
+    check_prerequisites,
+    check_loose_ends,
+)
+"""What asks the rules, and so needs a database that they can read."""
 
 
 def check_database(
@@ -89,7 +97,7 @@ def find_all(
         )  # fmt: skip
         return
     scope = Scope.of(session, policy or Policy(datetime.now(UTC)), term)
-    for judge in (check_capacities, check_queues, check_registrations, check_prerequisites):
+    for judge in JUDGES:
         yield from judge(session, scope)
 
 

@@ -1,4 +1,4 @@
-"""Students, terms and courses against what their events say."""
+"""Students, terms and courses against what their events say, and courses against one another."""
 
 import shlex
 from collections.abc import Iterator
@@ -11,7 +11,21 @@ from sqlalchemy.orm import Session
 
 from studentcli.models import Base, CatalogEvent
 from studentcli.records import CLEAR, STUDENT, RecordKind
-from studentcli.services.checks.finding import BY_HAND, Finding, merge, name_record, stream
+from studentcli.services.checks.finding import (
+    BY_HAND,
+    Finding,
+    attention,
+    merge,
+    name_record,
+    stream,
+)
+from studentcli.services.checks.scope import Scope
+from studentcli.services.loose_ends import (
+    Dates,
+    asking_courses,
+    meetings_outside,
+    unknown_codes,
+)
 
 
 def check_records(session: Session, kind: RecordKind) -> Iterator[Finding]:
@@ -38,6 +52,19 @@ def check_records(session: Session, kind: RecordKind) -> Iterator[Finding]:
                 yield Finding(
                     "events", subject, finding, _mend(session, kind, record, name, wanted)
                 )
+
+
+def check_loose_ends(session: Session, scope: Scope) -> Iterator[Finding]:
+    """Find meetings outside of their term, and codes that are asked for and that no course has."""
+    terms = {
+        term.term_id: Dates(term.code, term.starts_on, term.ends_on)
+        for term in scope.terms
+        if scope.covers(term)
+    }
+    for end in meetings_outside(session, terms):
+        yield attention(*end)
+    for end in unknown_codes(session, asking_courses(session, terms)):
+        yield attention(*end)
 
 
 def _replay(session: Session, kind: RecordKind) -> Iterator[tuple[int, dict[str, str | None]]]:
