@@ -6,10 +6,10 @@ With `--rules` every rule has data to look at: prerequisites on half of the cour
 everybody; meetings on all; a window, a credit limit, restrictions, repeats; a hold on one student
 in a hundred, whose rows are refused.
 
-Every round measures the real command in a process of its own, then the plain load: the finished
-`student_courses` and `enrollment_events` rows of that import, ids known, in the file's order, in
-one transaction over a connection with the same settings. Both begin with a fresh copy of one
-database that holds the catalogue, with its keys, foreign keys and indexes.
+Every round measures the real command in a process of its own, online and as a bulk load
+(`--exclusive`; on SQLite a file that dominates its table is one by itself), then the two loads of
+`benchmarks.loads`. All begin with a fresh copy of one database that holds the catalogue and an
+earlier enrollment, with its keys, foreign keys and indexes.
 """
 
 import argparse
@@ -21,28 +21,41 @@ import shutil
 import statistics
 import sys
 import tempfile
-import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, Table, insert, select, text, update
+from sqlalchemy import Connection, func, insert, select, text, update
 
 from studentcli import schema
 from studentcli.database import Database, normalize_url
-from studentcli.models import Course, EnrollmentEvent, Hold, Student, StudentCourses, Term
+from studentcli.models import Course, Hold, Student, StudentCourses, Term
+from tests.benchmarks.loads import Rows, finished_rows, load_best, load_plainly
 from tests.benchmarks.processes import Usage, measure
 from tests.postgres import running_server
 
 TERM: Final = "2026SU"
-RATIO_TARGET: Final = 1.5
-MEMORY_TARGET: Final = 400
+MEMORY_TARGET: Final = 300
+WAYS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "sqlite": {"bulk": ()},
+    "postgresql": {"online": (), "bulk": ("--exclusive",)},
+}
+"""How a file can be imported on each engine, and the options for it."""
+YARDSTICKS: Final = {"plain": load_plainly, "best": load_best}
+TARGETS: Final = {
+    ("postgresql", "online", "plain"): 1.2,
+    ("postgresql", "bulk", "plain"): 0.4,
+    ("postgresql", "bulk", "best"): 2.5,
+    ("sqlite", "bulk", "plain"): 0.8,
+    ("sqlite", "bulk", "best"): 2.5,
+}
 FIRST_DAY: Final = date(2026, 5, 1)
 
-Rows = list[tuple[Any, ...]]
 SLOTS: Final = 40
 """Times of the week that do not overlap: with `--rules` a student's courses have different ones."""
 
@@ -114,6 +127,21 @@ def fill_rules(connection: Connection, term_id: int, chosen: argparse.Namespace)
     connection.execute(insert(Hold), held)
 
 
+def fill_one(connection: Connection, term_id: int) -> None:
+    """Let there be one enrollment: the file does not come to an empty table."""
+    other = {
+        "term_id": term_id, "code": "OTHER", "section": "1", "title": "Other", "status": "open",
+        "credit_hours": Decimal(3), "waitlist_capacity": 0,
+    }  # fmt: skip
+    course_id = connection.execute(insert(Course).returning(Course.id), other).scalar_one()
+    enrolled = {
+        "student_id": connection.execute(select(func.min(Student.id))).scalar_one(),
+        "course_id": course_id, "status": "enrolled", "enrolled_on": FIRST_DAY,
+        "status_since": FIRST_DAY,
+    }  # fmt: skip
+    connection.execute(insert(StudentCourses), enrolled)
+
+
 def is_held(index: int) -> bool:
     """Tell whether a student has a hold."""
     return index % 100 == 50
@@ -146,6 +174,8 @@ def fill_catalogue(database: Database, chosen: argparse.Namespace) -> None:
         connection.execute(insert(Course), courses)
         if chosen.rules:
             fill_rules(connection, term_id, chosen)
+        else:
+            fill_one(connection, term_id)
         connection.execute(text("ANALYZE"))
         connection.commit()
     database.dispose()
@@ -259,98 +289,80 @@ def opened_site(engine: str, folder: Path) -> Iterator[Site]:
             yield PostgresSite(stack.enter_context(running_server()))
 
 
-# ── the two ways to measure ──────────────────────────────────────────────────────────────
+# ── the command ──────────────────────────────────────────────────────────────
 
 
-def run_import(url: str, file: Path, folder: Path) -> Usage:
+def run_import(url: str, file: Path, folder: Path, *options: str) -> Usage:
     """Run the command as people do."""
     environment = {"STUDENTCLI_DATABASE_URL": url, "HOME": str(folder)}
-    command = [sys.executable, "-m", "studentcli", "import", str(file), "--on-error", "skip"]
+    command = [sys.executable, "-m", "studentcli", "import", str(file), "--on-error", "skip",
+               *options]  # fmt: skip
     return measure(command, environment, folder, accepted=(0, 6))
-
-
-def names_of(table: Table, prefix: str = "") -> str:
-    """List the columns of a table."""
-    return ", ".join(prefix + column.name for column in table.columns)
-
-
-TABLES: Final = (
-    cast("Table", StudentCourses.__table__),
-    cast("Table", EnrollmentEvent.__table__),
-)
-
-
-def finished_rows(url: str) -> list[Rows]:
-    """Read what an import wrote, in the file's order and in the driver's own values."""
-    states, events = TABLES
-    in_file_order = (
-        f"SELECT {names_of(states, 's.')} FROM enrollment_events e JOIN student_courses s"
-        " ON s.student_id = e.student_id AND s.course_id = e.course_id WHERE e.code IS NULL"
-        " ORDER BY e.line"
-    )
-    queries = (in_file_order, f"SELECT {names_of(events)} FROM enrollment_events ORDER BY line")
-    database = Database(normalize_url(url))
-    with database.connect(writes=False) as connection:
-        driver: Any = connection.connection.driver_connection
-        return [driver.execute(query).fetchall() for query in queries]
-
-
-def load_plainly(url: str, rows: Sequence[Rows]) -> tuple[float, float]:
-    """Load finished rows in one transaction; gives the seconds, and those of our processor."""
-    database = Database(normalize_url(url))
-    begun, processor = time.perf_counter(), time.process_time()
-    with database.connect(writes=True) as connection:
-        driver: Any = connection.connection.driver_connection
-        for table, finished in zip(TABLES, rows, strict=True):
-            if database.is_sqlite:
-                marks = ", ".join("?" for _ in table.columns)
-                statement = f"INSERT INTO {table.name} ({names_of(table)}) VALUES ({marks})"
-                driver.executemany(statement, finished)
-            else:
-                statement = f"COPY {table.name} ({names_of(table)}) FROM STDIN"
-                with driver.cursor() as cursor, cursor.copy(statement) as copy:
-                    for row in finished:
-                        copy.write_row(row)
-        connection.commit()
-    return time.perf_counter() - begun, time.process_time() - processor
 
 
 # ── the rounds ───────────────────────────────────────────────────────────────────────────
 
 
+@dataclass
+class Figures:
+    """What the rounds measured: seconds by way, and the peak memory of the imports."""
+
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    peaks: list[float] = field(default_factory=list)
+
+    def ratios(self, way: str, yardstick: str) -> list[float]:
+        """Compare a way with a yardstick, round by round."""
+        return [a / b for a, b in zip(self.seconds[way], self.seconds[yardstick], strict=True)]
+
+
 def run_rounds(site: Site, file: Path, folder: Path, chosen: argparse.Namespace) -> None:
-    """Measure both, one after the other, and print the figures."""
+    """Measure every way, one after the other in every round, and print the figures."""
     rows: list[Rows] = []
-    ratios, peaks, imports, plains = [], [], [], []
+    figures = Figures()
     for number in range(1, chosen.rounds + 1):
-        copy = site.copy()
-        used = run_import(copy, file, folder)
-        if not rows:
-            print(f"  {used.stderr.splitlines()[-1]}")
-            rows = finished_rows(copy)
-            gc.collect()
-            gc.freeze()
-            require_complete(rows, chosen)
-        site.drop(copy)
-        copy = site.copy()
-        plain, processor = load_plainly(copy, rows)
-        site.drop(copy)
-        ratios.append(used.wall / plain)
-        peaks.append(used.peak_mb)
-        imports.append(used.wall)
-        plains.append(plain)
-        print(
-            f"  round {number}: import {used.wall:7.2f} s (its own processor time {used.cpu:.2f} s)"
-            f"   plain load {plain:7.2f} s ({processor:.2f} s)   ratio {ratios[-1]:.2f}",
-            flush=True,
-        )
-    print(
-        f"  median: import {statistics.median(imports):.2f} s, plain load"
-        f" {statistics.median(plains):.2f} s\n"
-        f"  ratio  {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f}),"
-        f" target at most {RATIO_TARGET}\n"
-        f"  memory {max(peaks):.0f} MB, target below {MEMORY_TARGET} MB"
-    )
+        for way, options in WAYS[chosen.engine].items():
+            with copied(site) as copy:
+                used = run_import(copy, file, folder, *options)
+                figures.seconds[way].append(used.wall)
+                figures.peaks.append(used.peak_mb)
+                print(f"  round {number}: {way:6} {used.wall:7.2f} s (own processor time"
+                      f" {used.cpu:.2f} s)", flush=True)  # fmt: skip
+                if not rows:
+                    print(f"  {used.stderr.splitlines()[-1]}")
+                    rows = finished_rows(copy)
+                    gc.collect()
+                    gc.freeze()
+                    require_complete(rows, chosen)
+        for way, load in YARDSTICKS.items():
+            with copied(site) as copy:
+                figures.seconds[way].append(load(copy, rows))
+                print(f"  round {number}: {way:6} {figures.seconds[way][-1]:7.2f} s", flush=True)
+    tell(figures, chosen.engine)
+
+
+@contextmanager
+def copied(site: Site) -> Iterator[str]:
+    """Give a fresh copy for as long as it is used."""
+    copy = site.copy()
+    yield copy
+    site.drop(copy)
+
+
+def tell(figures: Figures, engine: str) -> None:
+    """Print medians, ratios with their spread, and targets."""
+    for way, seconds in figures.seconds.items():
+        print(f"  {way:6} median {statistics.median(seconds):7.2f} s"
+              f" ({min(seconds):.2f}-{max(seconds):.2f})")  # fmt: skip
+    for way in WAYS[engine]:
+        for yardstick in YARDSTICKS:
+            ratios = figures.ratios(way, yardstick)
+            target = TARGETS.get((engine, way, yardstick))
+            print(
+                f"  {way} / {yardstick}: {statistics.median(ratios):.2f}"
+                f" ({min(ratios):.2f}-{max(ratios):.2f})"
+                + (f", target at most {target}" if target else "")
+            )
+    print(f"  memory {max(figures.peaks):.0f} MB, target below {MEMORY_TARGET} MB")
 
 
 def require_complete(rows: Sequence[Rows], chosen: argparse.Namespace) -> None:
