@@ -72,6 +72,15 @@ RunIdOption = Annotated[
         "--run-id", metavar="ID", help="Name the run; once it is done, it is not done again."
     ),
 ]
+CommitEveryOption = Annotated[
+    int | None,
+    typer.Option(
+        "--commit-every",
+        metavar="ROWS",
+        min=1,
+        help="Commit in parts, so that others need not wait; not one atomic change.",
+    ),
+]
 ExclusiveOption = Annotated[
     bool,
     typer.Option(
@@ -103,11 +112,18 @@ def _run_import(
         report.restart()
         progress.restart()
         plan.restart()
+        if batch.went_on_after:
+            note(
+                f"{source.name}: the first {batch.went_on_after} rows are done; going on after them"
+            )
+            progress.advance(batch.went_on_after)
 
         def take(results: list[Any], cells: dict[int, list[str]]) -> None:
             report.take(results, cells)
             plan.take(results)
             progress.advance(len(cells))
+            if options.commit_every:
+                state.applied = progress.done
 
         return take
 
@@ -115,10 +131,13 @@ def _run_import(
         source.require_unchanged()
         plan.verify()
 
+    batch = batches.Batch(reader, survey, act, options, sink_for, verify, plan.confirm)
     try:
-        result = batches.Batch(reader, survey, act, options, sink_for, verify, plan.confirm).run(
-            cli.database, dry_run=cli.dry_run
-        )
+        result = batch.run(cli.database, dry_run=cli.dry_run)
+    except errors.StudentcliError:
+        if state.applied:
+            note(f"the first {state.applied} rows of {source.name} are applied")
+        raise
     finally:
         progress.stop()
     state.recorded = not (cli.dry_run or result.aborted or result.done_as)
@@ -244,6 +263,7 @@ def import_(
     rows: RowsOption = None,
     where: WhereOption = None,
     run_id: RunIdOption = None,
+    commit_every: CommitEveryOption = None,
     exclusive: ExclusiveOption = False,
     chunk: ChunkOption = 20_000,
 ) -> None:
@@ -253,6 +273,11 @@ def import_(
     """
     if on_error not in ON_ERROR:
         raise errors.Usage(f"--on-error {on_error!r} is neither {' nor '.join(ON_ERROR)}")
+    if commit_every and (on_error != "skip" or exclusive):
+        raise errors.Usage(
+            "--commit-every needs --on-error skip, and goes without --exclusive",
+            hint="what is committed stays applied, whatever the rows after it are",
+        )
     options = {
         "on_error": on_error,
         "chunk": chunk,
@@ -260,6 +285,7 @@ def import_(
         "all_or_none": all_or_none,
         "strict": strict,
         "run_id": run_id,
+        "commit_every": commit_every,
         "exclusive": exclusive,
     }
     source = FileOptions(file, encoding, delimiter, mapping, rows, where)

@@ -10,13 +10,11 @@ from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 from uuid import uuid4
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from studentcli import audit, errors
 from studentcli.database import Database
 from studentcli.facts import Key
-from studentcli.models import Operation
 from studentcli.records import RecordKind, RecordRow
 from studentcli.requests import Decision, Policy, Promotion, Refusal, Request, Survey
 from studentcli.services.bulk import Load, open_load
@@ -24,7 +22,8 @@ from studentcli.services.catalog import RecordOutcome, Saving
 from studentcli.services.exclusive import let_writers_on
 from studentcli.services.loading import Deciding
 from studentcli.services.operations import Act, Recorder, count_outcomes
-from studentcli.services.runs import begin_run
+from studentcli.services.parts import PartedBatch
+from studentcli.services.runs import begin_run, require_finished, same_file
 from studentcli.services.writer import Rows, finished_rows
 
 KEPT: Final = 1_200_000
@@ -73,6 +72,7 @@ class BatchOptions:
         planned_at: as in `Policy`.
         run_id: names the run: once it is done, it is not done again.
         kept: enrollments that are remembered; the outcome does not depend on it.
+        commit_every: commit an enrollments file in parts of so many rows: see `parts`.
         exclusive: let an enrollments file have the enrollment tables for itself: see `bulk`.
     """
 
@@ -85,6 +85,7 @@ class BatchOptions:
     planned_at: datetime | None = None
     run_id: str | None = None
     kept: int = KEPT
+    commit_every: int | None = None
     exclusive: bool = False
 
 
@@ -138,9 +139,17 @@ class EnrollmentUnit:
         survey: what the first pass found.
         act: the operation.
         options: how to import.
+        operation_id: the operation's number, when it has one.
     """
 
-    def __init__(self, session: Session, survey: Survey, act: Act, options: BatchOptions) -> None:
+    def __init__(
+        self,
+        session: Session,
+        survey: Survey,
+        act: Act,
+        options: BatchOptions,
+        operation_id: int | None = None,
+    ) -> None:
         self.session = session
         self.act = act
         self.kept = options.kept
@@ -152,7 +161,7 @@ class EnrollmentUnit:
             planned_at=options.planned_at,
         )
         self.deciding = Deciding(session, policy, options.term)
-        self.recorder = Recorder(session, act)
+        self.recorder = Recorder(session, act, operation_id)
         self._ready: Rows | None = None
         self._written: list[Key] = []
         self.load: Load | None = None
@@ -281,6 +290,8 @@ class Batch:
     sink_for: Callable[[], Sink]
     verify: Callable[[], None]
     confirm: Callable[[list[Promotion]], None] | None = None
+    went_on_after: int = 0
+    """How many rows an earlier run of this id, killed between two parts, had done."""
     _trail: audit.Trail | None = None
 
     def run(self, database: Database, *, dry_run: bool = False) -> BatchResult:
@@ -291,10 +302,13 @@ class Batch:
             is set, and an operation with that outcome, without row events, is all that is
             recorded.
         """
+        self._require_sensible()
         try:
             with without_collector():
                 if dry_run:
                     return database.write(self._carry, dry_run=True)
+                if self.options.commit_every:
+                    return PartedBatch(self, BatchResult()).run(database)
                 return self._run_audited(database)
         except _Abort as abort:
             result = abort.result
@@ -321,12 +335,13 @@ class Batch:
         if self.options.run_id is not None:
             done_as = begin_run(session, self.act, self.options.run_id)
             if done_as is not None:
+                require_finished(session, done_as, self.options.run_id)
                 return BatchResult(done_as=done_as)
-        result = BatchResult(same_as=_same_file(session, self.act))
+        result = BatchResult(same_as=same_file(session, self.act))
         take = self.sink_for()
         if self._trail is not None:
             self._trail.restart()
-        work = self._open_unit(session)
+        work = self.open_unit(session, self.survey, self.options)
         for part in self.reader.chunks(self.options.chunk):
             results = work.process(part.items)
             work.count(results, result.totals)
@@ -342,36 +357,38 @@ class Batch:
             self.confirm(result.promotions)
         return result
 
-    def _open_unit(self, session: Session) -> BatchUnit:
-        survey = self.survey
+    def open_unit(
+        self,
+        session: Session,
+        survey: Survey,
+        options: BatchOptions,
+        operation_id: int | None = None,
+    ) -> BatchUnit:
+        """Lock what a survey names, and give what decides and writes it.
+
+        Args:
+            session: in a writing transaction that began before the gate, or a forecast's.
+            survey: of the file, or of the part of it that is committed in this transaction.
+            options: how to import.
+            operation_id: the operation, when an earlier part has begun it.
+        """
         if survey.kind is None:
-            return EnrollmentUnit(session, survey, self.act, self.options)
-        if self.options.exclusive:
-            raise errors.Usage(
-                f"--exclusive is for enrollments, and this file holds {survey.kind.plural}",
-                hint="leave it out",
-            )
+            return EnrollmentUnit(session, survey, self.act, options, operation_id)
         let_writers_on(session)
-        return RecordUnit(session, survey.kind, survey, self.act, self.options)
+        return RecordUnit(session, survey.kind, survey, self.act, options)
+
+    def _require_sensible(self) -> None:
+        """Refuse options that only enrollments can have."""
+        for option in ("exclusive", "commit_every"):
+            if self.survey.kind is not None and getattr(self.options, option):
+                raise errors.Usage(
+                    f"--{option.replace('_', '-')} is for enrollments, and this file holds"
+                    f" {self.survey.kind.plural}",
+                    hint="leave it out",
+                )
 
 
 def _record_abort(session: Session, act: Act, result: BatchResult) -> int | None:
     """Record that nothing was applied, under a key of its own: the run is not done."""
     act = replace(act, request_key=uuid4().hex)
     return Recorder(session, act).finish(dict(result.totals), outcome="aborted")
-
-
-def _same_file(session: Session, act: Act) -> int | None:
-    """Find the last finished operation that had a file of the same content, if any."""
-    query = (
-        select(Operation.id)
-        .where(
-            Operation.source_sha256 == act.source_sha256,
-            Operation.kind == act.kind,
-            Operation.outcome == "done",
-            Operation.undone_by.is_(None),
-        )
-        .order_by(Operation.id.desc())
-        .limit(1)
-    )
-    return session.scalar(query)
