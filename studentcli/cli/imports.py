@@ -1,7 +1,8 @@
 """import: a whole file in one transaction, with an outcome for every row."""
 
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,6 +93,19 @@ ChunkOption = Annotated[
 ]
 
 
+@contextmanager
+def _shown(progress: Progress, name: str) -> Iterator[None]:
+    """Take the bar away at the end; when that comes too early, say what is applied all the same."""
+    try:
+        yield
+    except errors.StudentcliError:
+        if state.applied:
+            note(f"the first {state.applied} rows of {name} are applied")
+        raise
+    finally:
+        progress.stop()
+
+
 def _run_import(
     cli: Cli, source: "CsvSource", report: "Report", options: "BatchOptions"
 ) -> "BatchResult":
@@ -132,14 +146,8 @@ def _run_import(
         plan.verify()
 
     batch = batches.Batch(reader, survey, act, options, sink_for, verify, plan.confirm)
-    try:
+    with _shown(progress, source.name):
         result = batch.run(cli.database, dry_run=cli.dry_run)
-    except errors.StudentcliError:
-        if state.applied:
-            note(f"the first {state.applied} rows of {source.name} are applied")
-        raise
-    finally:
-        progress.stop()
     state.recorded = not (cli.dry_run or result.aborted or result.done_as)
     report.take_promotions(result.promotions)
     plan.finish(dict(result.totals), result.promotions, aborted=result.aborted)
