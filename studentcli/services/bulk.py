@@ -126,6 +126,7 @@ class _Aside:
 
     def __init__(self, session: Session, on_commit: str = "") -> None:
         self.connection = session.connection()
+        self._empty = "DELETE FROM" if is_sqlite(session) else "TRUNCATE"
         self._has_new = self._has_moved = False
         self._version = 0
         states = ", ".join(STATE_COLUMNS)
@@ -153,13 +154,13 @@ class _Aside:
         columns = ", ".join(STATE_COLUMNS)
         if self._has_moved:
             self._overwrite(columns)
-            self._run(f"DELETE FROM {_MOVED}")
+            self._run(f"{self._empty} {_MOVED}")
         if self._has_new:
             self._run(
                 f"INSERT INTO {STATES} ({columns}) SELECT {columns} FROM {_NEW}"
                 " ORDER BY student_id, course_id"
             )
-            self._run(f"DELETE FROM {_NEW}")
+            self._run(f"{self._empty} {_NEW}")
         self._has_new = self._has_moved = False
 
     def _overwrite(self, columns: str) -> None:
