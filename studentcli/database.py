@@ -4,6 +4,7 @@
 a unit of work is a function of a session that never commits.
 """
 
+import itertools
 import json
 import random
 import sqlite3
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -26,6 +27,7 @@ REVISION = "0003"
 """The schema revision that this version works with; a test holds it equal to the newest one."""
 
 ATTEMPTS = 5
+"""How often a unit of work is run at most; with locks that were too few, until its wait is over."""
 SERIALIZATION_FAILURES = frozenset({"40001", "40P01", "23505"})
 """What goes away when the unit is run again; 23505 is a key that somebody else added meanwhile."""
 
@@ -36,7 +38,26 @@ Writes = bool | Literal["before the gate"]
 
 
 class StartAgain(Exception):
-    """Raised by a unit of work whose locks turned out to be too few: roll back, run it again."""
+    """Raised by a unit of work whose locks turned out to be too few: roll back, run it again.
+
+    The next attempt finds in `session.info["further"]` what was missing, so that it can lock it in
+    its turn, and wait for it.
+
+    Args:
+        courses: ids of the courses that were not locked.
+        students: ids of the students.
+    """
+
+    def __init__(self, courses: Iterable[int] = (), students: Iterable[int] = ()) -> None:
+        super().__init__()
+        self.further = Further(frozenset(courses), frozenset(students))
+
+
+class Further(NamedTuple):
+    """What earlier attempts of a unit of work found to be missing: ids of courses, of students."""
+
+    courses: frozenset[int] = frozenset()
+    students: frozenset[int] = frozenset()
 
 
 def normalize_url(database: str) -> URL:
@@ -155,22 +176,27 @@ class Database:
         return self._run(unit, writes="before the gate" if before_gate else True)
 
     def _run(self, unit: Callable[[Session], Result], *, writes: Writes) -> Result:
-        for attempt in range(1, ATTEMPTS + 1):
+        further, failures = Further(), 0
+        ends = time.monotonic() + self.wait
+        for attempt in itertools.count(1):
             try:
                 with self.session(writes=writes) as session:
+                    session.info["further"] = further
                     require_revision(session.connection())
                     result = unit(session)
                     if writes:
                         _commit(self, session)
-            except StartAgain:
-                if attempt == ATTEMPTS:
+            except StartAgain as again:
+                if attempt >= ATTEMPTS and time.monotonic() > ends:
                     raise errors.Busy("the courses of this request keep changing") from None
+                further = Further(*map(frozenset.union, further, again.further))
             except DBAPIError as error:
-                if attempt == ATTEMPTS or sqlstate(error) not in SERIALIZATION_FAILURES:
+                failures += 1
+                if failures == ATTEMPTS or sqlstate(error) not in SERIALIZATION_FAILURES:
                     raise self.explain(error) from error
             else:
                 return result
-            time.sleep(random.uniform(0.01, 0.05) * 2**attempt)  # noqa: S311  (jitter)
+            time.sleep(random.uniform(0.01, 0.05) * 2 ** min(attempt, ATTEMPTS))  # noqa: S311  (jitter)
         raise AssertionError  # pragma: no cover
 
     @contextmanager

@@ -27,7 +27,7 @@ class ExitStatus(IntEnum):
     NOT_FOUND = 3, "not found, or ambiguous"
     REFUSED = (
         4,
-        "refused by a rule (the other courses of the command are applied unless --all-or-none)",
+        "refused by a rule (the others are applied unless --all-or-none), or a value that is none",
     )
     BUSY = 5, "busy: somebody else holds what is needed; try again"
     BATCH_REFUSED = 6, "a file was read and some of its rows were refused"

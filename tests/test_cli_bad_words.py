@@ -296,6 +296,40 @@ def test_an_error_for_programs_is_one_json_object(
     assert (error["code"], set(error)) == (code, {"code", "message", "hint"})
 
 
+@pytest.mark.parametrize(
+    ("line", "code", "status"),
+    [
+        # What no command line can be: 2.
+        ("enroll S1042", "usage", 2),
+        ("enroll S1042 CS101 --onn 2026-10-05", "usage", 2),
+        ("db check --format xml", "usage", 2),
+        ("history --limit many", "usage", 2),
+        ("override revoke one", "usage", 2),
+        # A value that no change can carry, as in the cell of a file: 4.
+        ("enroll S1042 CS101 --on 05.10.2026", "bad-value", 4),
+        ("enroll S1042 CS101 --override nonsense --reason x", "bad-value", 4),
+        ("enroll S1042 CS101 --override hold", "bad-value", 4),
+        ("override grant S1042 CS101 --rule nonsense --reason x", "bad-value", 4),
+        ("course edit CS101 --requires CS1|", "bad-value", 4),
+        ("complete S1042 CS101 --grade A+++++++++", "unknown-grade", 4),
+    ],
+)
+def test_a_line_that_is_none_exits_2_and_a_value_that_is_none_4(
+    desk: World, command: Run, line: str, code: str, status: int
+) -> None:
+    done = command(*line.split(), database=desk)
+    assert done.returncode == status
+    assert f"[{code}]" in done.stderr
+
+
+def test_an_override_without_a_reason_says_how_to_give_one(desk: World, command: Run) -> None:
+    done = command("enroll", "S1042", "MATH200", "--override", "hold", database=desk)
+    assert done.stderr.splitlines() == [
+        "error: an override needs a reason [bad-value]",
+        "hint: add --reason TEXT; in a file, the column reason",
+    ]
+
+
 def test_quiet_says_nothing_on_success_and_errors_always(desk: World, command: Run) -> None:
     for line in ("enroll S1042 MATH200", "drop S1042 MATH200", "student add S9",
                  "course edit CS101 --capacity 31", "term add T9", "db check"):  # fmt: skip

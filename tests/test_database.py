@@ -181,6 +181,7 @@ def test_a_unit_that_starts_again_for_ever_ends_as_busy(filled: World) -> None:
         raise_capacity(session, "A")
         raise StartAgain
 
+    filled.database.wait = 0.1
     with pytest.raises(errors.Busy):
         filled.database.write(unit)
     assert len(attempts) == ATTEMPTS

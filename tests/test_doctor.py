@@ -10,13 +10,14 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from sqlalchemy import Date, bindparam, text
+from sqlalchemy import Date, bindparam, select, text
 
 from studentcli import errors
 from studentcli.meetings import overlap, parse
-from studentcli.models import UtcDateTime
+from studentcli.models import EnrollmentEvent, UtcDateTime
 from studentcli.requests import Policy
 from studentcli.services.checks import Finding, find_all, fix_enrollments
+from studentcli.services.undoing import undo_operation
 from tests.conftest import Run
 from tests.desk import everything_locked, rows
 from tests.world import TODAY, World
@@ -172,6 +173,64 @@ def test_a_seat_is_idle_for_whom_an_override_of_the_full_course_was_granted(worl
     assert told(world) == [
         ("idle-seat", "ALL/CS101-1", "1/1 seats taken, and S3 could have one (2 in the queue)")
     ]
+
+
+# ── swaps that wait for one another ──────────────────────────────────────────────────────
+
+
+def swap(world: World, number: str, new: str, old: str) -> None:
+    assert world.one("enroll", number, new, instead_of=old).result == "waitlisted"
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_swaps_that_wait_for_one_another_are_told_once_with_what_lets_them_go(
+    count: int, world: World, command: Run
+) -> None:
+    codes = [f"C{n}" for n in range(count)]
+    for n, code in enumerate(codes):
+        world.student(f"S{n}")
+        world.course(code, capacity=1, waitlist=5)
+        world.submit("enroll", f"S{n}", code).require()
+    for n, code in enumerate(codes[:-1]):
+        swap(world, f"S{n}", codes[n + 1], code)
+    assert find(world) == []  # the last one stays: everybody waits as everybody else does
+    swap(world, f"S{count - 1}", codes[0], codes[-1])
+
+    (found,) = find(world)
+    assert (found.check, found.severity) == ("swap-circle", "attention")
+    assert found.finding.count("waits for ALL/C") == count
+    done = command(*shlex.split(found.mend)[1:], database=world)
+    assert done.returncode == 0
+    assert sorted(world.statuses().values()) == ["dropped"] * count + ["enrolled"] * count
+    assert find(world) == []
+
+
+def test_a_swap_that_something_else_blocks_is_no_circle(world: World) -> None:
+    world.student("S1", "S2", "S3")
+    world.course("A", "B", capacity=1, waitlist=5)
+    world.submit("enroll", "S1", "A").require()
+    world.submit("enroll", "S2", "B").require()
+    swap(world, "S1", "B", "A")
+    swap(world, "S2", "A", "B")
+    assert [one.check for one in find(world)] == ["swap-circle"]
+    hold(world, "S2", TODAY)
+    assert find(world) == []
+    world.now += timedelta(days=1)
+    assert [one.check for one in find(world)] == ["swap-circle"]
+    assert find(world, "ALL") != []
+    world.course("A", capacity=2)
+    assert find(world) == []
+
+
+def test_somebody_in_front_who_gives_nothing_up_makes_it_no_circle(world: World) -> None:
+    world.student("S1", "S2", "S3")
+    world.course("A", "B", capacity=1, waitlist=5)
+    world.submit("enroll", "S1", "A").require()
+    world.submit("enroll", "S2", "B").require()
+    world.submit("enroll", "S3", "A").require()
+    swap(world, "S1", "B", "A")
+    swap(world, "S2", "A", "B")
+    assert find(world) == []
 
 
 # ── sections, times, credit hours ────────────────────────────────────────────────────────
@@ -355,6 +414,13 @@ TEXTS = {
 }  # fmt: skip
 
 
+GOOD = {
+    "--requires": "CS101", "--corequisites": "CS101", "--meetings": "M 10:00-11:00",
+    "--restricted": "!probation", "--reserved": "honors=1", "--grades": "A B | F",
+    "--time-zone": "Europe/Berlin",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("statement", TEXTS)
 def test_the_text_of_a_rule_that_cannot_be_read_is_damage_and_never_a_traceback(
     statement: str, world: World, command: Run
@@ -373,9 +439,50 @@ def test_the_text_of_a_rule_that_cannot_be_read_is_damage_and_never_a_traceback(
     assert "[database-damaged]" in done.stderr
     assert "hint: studentcli db check says how to mend it" in done.stderr
     assert command("db", "check", database=world).returncode == errors.ExitStatus.DATABASE
-    edit(world, found.mend.partition(";")[0])
-    assert [one for one in find(world) if one.check == "text"] == []
+    *line, _metavar = shlex.split(found.mend)[1:]
+    good = GOOD[line[-1]]
+    assert command(*line, good, database=world).returncode == 0
+    assert [one for one in find(world) if one.severity == "damage"] == []
+    told = json.loads(command("history", "--limit", "1", "--format", "json", database=world).stdout)
+    assert told[0]["kind"] in {"course-edit", "term-edit"}
+    assert command(*line, "-", database=world).returncode == 0
     assert command("enroll", "S1", "CS201", database=world).returncode == 0
+
+
+def test_mending_a_text_records_what_was_there_and_runs_the_queue(
+    world: World, command: Run
+) -> None:
+    world.student("S1", "S2")
+    world.course("CS101", capacity=1, waitlist=5)
+    for number in ("S1", "S2"):
+        world.submit("enroll", number, "CS101").require()
+    edit(world, "UPDATE courses SET capacity = 2, requires = 'MATH1 &'")
+    assert command("drop", "S1", "CS101", database=world).returncode == errors.ExitStatus.DATABASE
+    forecast = command("course", "edit", "CS101", "--requires", "-", "-n", database=world)
+    assert forecast.returncode == errors.ExitStatus.DATABASE
+    done = command("course", "edit", "CS101", "--requires", "-", database=world)
+    assert done.returncode == 0
+    assert world.statuses()["S2", "ALL/CS101-1"] == "enrolled"
+    with world.database.connect(writes=False) as connection:
+        last = connection.exec_driver_sql(
+            "SELECT changes FROM catalog_events ORDER BY id DESC LIMIT 1"
+        ).scalar_one()
+    changes = json.loads(last) if isinstance(last, str) else last
+    assert changes == {"requires": ["MATH1 &", None]}
+
+
+def test_of_two_texts_that_nobody_can_read_both_are_mended_at_once_or_none(
+    world: World, command: Run
+) -> None:
+    world.course("CS101")
+    edit(world, "UPDATE courses SET requires = '|', meetings = 'sometimes'")
+    line = ("course", "edit", "CS101", "--requires", "-")
+    done = command(*line, database=world)
+    assert done.returncode == errors.ExitStatus.DATABASE
+    assert "meetings of ALL/CS101-1 cannot be read" in done.stderr
+    assert len([one for one in find(world) if one.check == "text"]) == 2
+    assert command(*line, "--meetings", "-", database=world).returncode == 0
+    assert find(world) == []
 
 
 @pytest.mark.parametrize(
@@ -458,6 +565,10 @@ def busy_world(world: World) -> World:
     world.submit("complete", "S1", "MATH1", grade="A").require()
     world.submit("enroll", "S2", "MATH1").require()
     world.submit("withdraw", "S2", "MATH1").require()
+    done = world.submit("enroll", "S4", "MATH1").require()
+    world.database.write(
+        lambda session: undo_operation(session, done.operation_id or 0, world.act("undo"))
+    )
     return world
 
 
@@ -470,7 +581,7 @@ EDITS = {
         "S1 in ALL/MATH1-1: added (has events, but no enrollment)",
     "INSERT INTO student_courses SELECT s.id, c.id, 'enrolled', '2026-10-05', '2026-10-05', NULL,"
     " NULL, NULL FROM students s, courses c WHERE student_number = 'S4' AND code = 'MATH1'":
-        "S4 in ALL/MATH1-1: removed (is there, but no event says so)",
+        "S4 in ALL/MATH1-1: removed (is there, but was undone)",
     "UPDATE student_courses SET queue_place = 9 - queue_place WHERE queue_place <> 2":
         "S2 in ALL/CS101-1: rewritten (queue place is 8, its events say 1)",
 }  # fmt: skip
@@ -489,9 +600,29 @@ def test_fix_makes_enrollments_what_their_events_say(
     assert EDITS[statement] in done.stderr
     assert "is sound" in done.stderr
     assert rows(world, "student_courses") == before
-    assert world.count("enrollment_events") == events
+    told = sum(done.stderr.count(f"{verb} (") for verb in ("added", "rewritten", "removed"))
+    assert world.count("enrollment_events") == events + told
+    last = world.database.read(lambda s: s.scalars(select(EnrollmentEvent)).all()[-1])
+    assert (last.action, last.code) == ("repair", "repaired")
     history = command("history", "--format", "jsonl", database=world)
     assert "db-check-fix" in history.stdout
+    number = str(last.operation_id)
+    shown = command("history", number, "--format", "table", database=world)
+    assert "by its events" in shown.stdout
+    assert command("undo", number, database=world).returncode == 0
+    assert rows(world, "student_courses") == before
+
+
+def test_fix_leaves_alone_what_no_event_tells_of(world: World, command: Run) -> None:
+    busy_world(world)
+    before = rows(world, "student_courses")
+    edit(world, "DELETE FROM enrollment_events")
+    done = command("db", "check", "--fix", database=world)
+    assert done.returncode == errors.ExitStatus.DATABASE
+    assert f"left as they are: {len(before['student_courses'])}; no event tells" in done.stderr
+    assert "is there, but no event says so" in done.stdout
+    assert "db check --fix" not in done.stdout
+    assert rows(world, "student_courses") == before
 
 
 def test_fix_mends_places_that_changed_hands(world: World, command: Run) -> None:
@@ -565,7 +696,7 @@ def test_fix_leaves_alone_what_no_enrollment_can_be(
     done = command("db", "check", "--fix", database=world)
     assert done.returncode == errors.ExitStatus.DATABASE
     assert "S1 in ALL/MATH1-1: rewritten" in done.stderr
-    assert "left as they are: 1; no enrollment can be what their events say" in done.stderr
+    assert "left as they are: 1; no event tells of them, or nothing that can be" in done.stderr
     assert world.enrollments()["S1", "ALL/MATH1-1"][4] == "A"
     assert world.enrollments()["S3", "ALL/CS101-1"][3] == 2
 

@@ -313,7 +313,8 @@ def test_who_waits_is_told_what_a_promotion_meets(school: World) -> None:
     (found,) = explained(school, "S1", "A")
     assert (found.status, found.position) == ("waitlisted", 1)
     said = by_code(found)
-    assert said["hold"][0] == said["course-full"][0] == "not-asked"
+    assert said["hold"][0] == said["course-full"][0] == "blocks-promotion"
+    assert said["waitlist-full"] == said["waitlist-limit"] == ("not-asked", None)
     assert said["hold"][1] == f"S1 has a hold (bursar since {TODAY - DAY}: unpaid fees)"
     course(capacity=2, waitlist=2)(school)
     assert school.statuses()["S3", "ALL/A-1"] == "enrolled"
@@ -322,7 +323,53 @@ def test_who_waits_is_told_what_a_promotion_meets(school: World) -> None:
 def test_who_waits_for_a_swap_is_told_why_the_old_course_cannot_be_dropped(school: World) -> None:
     SITUATIONS["waiting for a swap"][0](school)
     said = by_code(explained(school, "S1", "A-2")[0])
-    assert said["drop-deadline"] == ("not-asked", f"the last day to drop ALL/A-1 was {TODAY - DAY}")
+    assert said["drop-deadline"] == (
+        "blocks-promotion",
+        f"the last day to drop ALL/A-1 was {TODAY - DAY}",
+    )
+
+
+def test_what_blocks_a_promotion_comes_with_what_clears_it(school: World, command: Run) -> None:
+    steps(
+        course(capacity=1, waitlist=3), does("enroll", "S2", "A"), does("enroll", "S1", "A"),
+        lambda world: world.course("B", meetings="M 10:00-11:00"), does("enroll", "S1", "B"),
+        course(meetings="M 10:30-11:30"), does("drop", "S2", "A"),
+    )(school)  # fmt: skip
+    done = command("explain", "S1", "A", "--format", "table", database=school)
+    assert done.returncode == 0
+    way = "studentcli override grant S1 ALL/A-1 --rule time-conflict --reason TEXT"
+    told = done.stdout.splitlines()
+    conflict = "ALL/A-1 M 10:30-11:30 overlaps ALL/B-1 (M 10:00-11:00)"
+    assert told[1:3] == [
+        f"  ✗ time-conflict (blocks the promotion): {conflict}",
+        f"      override: {way}",
+    ]
+    assert command(*way.split()[1:], database=school).returncode == 0
+    assert school.statuses()["S1", "ALL/A-1"] == "enrolled"
+
+
+def test_who_waits_beside_another_section_is_told_to_drop_it_and_not_to_ask_again(
+    school: World,
+) -> None:
+    steps(
+        course(capacity=1, waitlist=3), does("enroll", "S2", "A-1"), does("enroll", "S1", "A-1"),
+        lambda world: world.course("A", section="2"), does("enroll", "S1", "A-2"),
+    )(school)  # fmt: skip
+    (found,) = explained(school, "S1", "A-1")
+    (blocks,) = [one for one in found.findings if one.code == "duplicate-section"]
+    assert blocks.result == "blocks-promotion"
+    assert blocks.refusal is not None
+    assert blocks.refusal.hint == "studentcli drop S1 ALL/A-2"
+
+
+def test_who_waits_without_the_company_is_told_to_add_only_that(school: World) -> None:
+    steps(course(capacity=1, waitlist=3), does("enroll", "S2", "A"), does("enroll", "S1", "A"))(
+        school
+    )
+    course(corequisites="B & C")(school)
+    (found,) = explained(school, "S1", "A")
+    hints = {one.code: one.refusal.hint for one in found.findings if one.refusal}
+    assert hints["corequisite-missing"] == "studentcli enroll S1 B C"
 
 
 def test_a_free_seat_that_belongs_to_the_queue_is_said_to(school: World) -> None:

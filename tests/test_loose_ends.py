@@ -164,3 +164,38 @@ def test_a_course_that_was_made_its_own_corequisite_by_hand_is_told(
     (found,) = [one for one in find(fall) if one.severity == "attention"]
     assert found.finding == "is taken together with CS101, which is the course itself"
     assert found.mend == "studentcli course edit 2026FA/CS101-1 --corequisites CODES"
+
+
+# ── seats and windows ────────────────────────────────────────────────────────────────────
+
+
+def test_more_seats_reserved_than_there_are_are_taken_told_and_found(
+    fall: World, command: Run
+) -> None:
+    saved = fall.course("CS101", term="2026FA", capacity=3, reserved="honors=3; senior=2")
+    assert saved.warnings == ["2026FA/CS101-1 reserves 5 seats and has 3"]
+    assert fall.course("CS101", term="2026FA", title="Another").warnings == []
+    (found,) = find(fall)
+    assert (found.check, found.severity) == ("too-many-reserved", "attention")
+    assert command(*shlex.split(found.mend)[1:], database=fall).returncode == 0
+    assert find(fall) == []
+    lowered = command("course", "edit", "2026FA/CS101", "--capacity", "4", "-n", database=fall)
+    assert "2026FA/CS101-1 reserves 5 seats and has 4" in lowered.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "day", "said"),
+    [
+        ("--enroll-from", "2026-12-22",
+         "the enroll_until 2026-11-30 of 2026FA is before enroll_from 2026-12-22"),
+        ("--enroll-until", "2026-10-22",
+         "enroll_until 2026-10-22 is before the enroll_from 2026-11-01 of 2026FA"),
+    ],
+)  # fmt: skip
+def test_a_course_cannot_be_given_a_window_that_never_opens(
+    fall: World, command: Run, option: str, day: str, said: str
+) -> None:
+    fall.term("2026FA", enroll_from="2026-11-01", enroll_until="2026-11-30")
+    done = command("course", "edit", "2026FA/CS101", option, day, database=fall)
+    assert (done.returncode, f"error: {said} [bad-value]" in done.stderr) == (4, True)
+    fall.course("CS101", term="2026FA", title="Another")

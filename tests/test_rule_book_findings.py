@@ -194,3 +194,24 @@ def test_no_course_can_be_entered_as_its_own_corequisite(
         assert done.returncode == 4
         assert "CS101 cannot be taken together with itself [bad-value]" in done.stderr
     assert (result.refused, items[0].refusal.code) == (1, "bad-value")
+
+
+def test_who_waits_by_an_override_of_one_step_is_warned_with_the_command_that_makes_it_last(
+    world: World, command: Run
+) -> None:
+    world.student("S1", "S2")
+    world.course("A", meetings="M 10:00-11:00")
+    world.course("B", meetings="M 10:30-11:30", capacity=1, waitlist=5)
+    enroll(world, "A", "S1")
+    enroll(world, "B", "S2")
+    line = ("enroll", "S1", "B", "--override", "time-conflict", "--reason", "dean")
+
+    done = command(*line, database=world)
+    quiet = command(*line, "-q", database=world)
+    world.one("drop", "S2", "B")
+
+    assert (done.returncode, quiet.stderr) == (0, "")
+    assert world.statuses()["S1", "ALL/B-1"] == "waitlisted"
+    way = done.stderr.splitlines()[-1].partition(": studentcli ")[2]
+    assert command(*way.split(), database=world).returncode == 0
+    assert world.statuses()["S1", "ALL/B-1"] == "enrolled"

@@ -279,10 +279,17 @@ def test_the_story_of_who_may_sit_says_so(idle: World) -> None:
     assert told(idle, "S2")[-1] == ("now", 1, "may sit down when the queue is run")
 
 
-def test_who_never_waited_has_a_short_story(queue: World) -> None:
-    assert told(queue, "S1") == [("now", None, "enrolled, and was never on its waitlist")]
+def test_who_never_waited_has_no_story_and_is_told_where_to_look(
+    queue: World, command: Run
+) -> None:
     queue.student("S9")
-    assert told(queue, "S9") == [("now", None, "not in the course, and was never on its waitlist")]
+    for number, standing in (("S1", "enrolled"), ("S9", "not in the course")):
+        done = command("waitlist", "explain", number, "A", database=queue)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr.splitlines() == [
+            f"error: {number} was never on the waitlist of ALL/A-1 ({standing}) [not-found]",
+            f"hint: studentcli explain {number} ALL/A-1 says what adding it would meet",
+        ]
     with pytest.raises(errors.UnknownStudent):
         story(queue, "S99")
 
@@ -376,7 +383,9 @@ def test_a_run_leaves_its_trail_in_the_history_and_the_audit_log(
 def test_a_run_wants_either_courses_or_all(queue: World, command: Run, words: Any) -> None:
     done = command("waitlist", *words, database=queue)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "hint: studentcli waitlist run --all" in done.stderr
+    assert done.stderr.splitlines()[-1] == "hint: studentcli waitlist run --all"
+    done = command("waitlist", *words, "--term", "2026FA", database=queue)
+    assert done.stderr.splitlines()[-1] == "hint: studentcli waitlist run --all --term 2026FA"
 
 
 @pytest.mark.parametrize("capacity", ["many", "+-1", "1.5", "", "9999999999", "+"])

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 
 from studentcli.records import COURSE, STUDENT, TERM
+from studentcli.requests import Policy
+from studentcli.services.waitlists import Capacity, simulate_waitlist
+from tests import ledger
 from tests.world import TODAY, World
 
 
@@ -81,3 +84,56 @@ def test_a_full_waitlist_can_be_overridden(queued: World) -> None:
     allowed = {"overrides": frozenset({"waitlist-full"}), "reason": "as exported"}
     assert queued.one("enroll", "S4", "A", **allowed).status == "waitlisted"
     assert places(queued) == {"S2": 1, "S3": 2, "S4": 3}
+
+
+@pytest.mark.parametrize(
+    ("rule", "course", "window"),
+    [
+        ("course-closed", {"status": "closed"}, {}),
+        ("window-closed", {}, {"enroll_until": TODAY - timedelta(days=1)}),
+        ("window-closed", {"enroll_until": str(TODAY - timedelta(days=1))}, {}),
+    ],
+)
+def test_an_override_lets_one_student_up_where_nobody_else_moves(
+    queued: World, rule: str, course: dict[str, Any], window: dict[str, Any]
+) -> None:
+    queued.student("S4")
+    queued.one("enroll", "S4", "A")
+    if course:
+        queued.course("A", **course)
+    if window:
+        queued.term("ALL", **window)
+    queued.one("drop", "S1", "A", overrides=frozenset({"drop-deadline"}), reason="asked")
+    assert "S3" in places(queued)
+    events = queued.count("enrollment_events")
+
+    ledger.grant(queued, "S3", "ALL/A-1", rule, None)
+
+    assert queued.statuses()["S3", "ALL/A-1"] == "enrolled"
+    assert places(queued).keys() == {"S2", "S4"}
+    assert queued.count("enrollment_events") == events + 1  # the others were not considered
+    assert queued.idle_seats() == []
+
+
+def test_a_newcomer_with_an_override_takes_the_free_seat_of_a_closed_course(queued: World) -> None:
+    queued.course("A", status="closed")
+    queued.one("drop", "S1", "A")
+
+    outcome = queued.one(
+        "enroll", "S4", "A", overrides=frozenset({"course-closed"}), reason="the dean agrees"
+    )
+
+    assert (outcome.result, list(places(queued))) == ("enrolled", ["S2", "S3"])
+
+
+def test_more_seats_of_a_closed_course_are_simulated_for_whom_an_override_lets_in(
+    queued: World,
+) -> None:
+    queued.course("A", status="closed")
+    ledger.grant(queued, "S3", "ALL/A-1", "course-closed", None)
+
+    with queued.database.session(writes=False) as session:
+        found = simulate_waitlist(session, "A", Capacity(1, is_more=True), Policy(queued.now))
+
+    told = {row["student"]: (row["result"], row["rule"]) for row in found.rows}
+    assert told == {"S2": ("waiting", "course-closed"), "S3": ("promoted", None)}

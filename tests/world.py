@@ -18,7 +18,7 @@ from studentcli.formats.source import CsvSource
 from studentcli.models import Course, EnrollmentEvent, Student, StudentCourses, Term
 from studentcli.records import COURSE, STUDENT, TERM, RecordKind, read_row
 from studentcli.requests import Change, CourseWord, Decision, Outcome, Policy, Request
-from studentcli.rules.queue import Asked, judge_promotion, promotion_case, queue_can_move
+from studentcli.rules.queue import Asked, judge_promotion, promotion_case
 from studentcli.rules.seats import Seats
 from studentcli.services import batches, catalog, holds, overrides
 from studentcli.services.loading import Deciding
@@ -235,7 +235,7 @@ class World:
             facts, policy = deciding.facts, deciding.policy
             waits: dict[int, list[CourseFact]] = {}
             for course in facts.locked():
-                for student_id in course.queue if queue_can_move(course, policy) else ():
+                for student_id in course.queue:
                     waits.setdefault(student_id, []).append(course)
             for student_id, courses in waits.items():
                 orders = [order for size in (1, 2, 3) for order in permutations(courses, size)]

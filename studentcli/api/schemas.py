@@ -183,9 +183,10 @@ class RuleFinding(Model):
     """What one rule says about an enrollment."""
 
     rule: str = Field(description="The rule's code.", examples=["prerequisite-missing"])
-    result: Literal["passed", "failed", "overridden", "not-asked"] = Field(
-        description="`not-asked`: it does not count for where the enrollment leads; with a message"
-        " when it would forbid a seat."
+    result: Literal["passed", "failed", "overridden", "blocks-promotion", "not-asked"] = Field(
+        description="`blocks-promotion`: the student waits already, and it keeps the queue from"
+        " giving the seat. `not-asked`: it does not count for where the enrollment leads; with a"
+        " message when it would forbid a seat."
     )
     message: str | None = Field(description="The evidence; null when there is nothing to say.")
     hint: str | None = Field(description="What to do next.")

@@ -168,7 +168,7 @@ def _fix(cli: Cli) -> None:
     number = f", operation {fixed.operation_id}" if fixed.operation_id else ""
     cli.done(f"enrollments as their events say: {counts or 'nothing to do'}{number}")
     if fixed.left:
-        note(f"left as they are: {fixed.left}; no enrollment can be what their events say")
+        note(f"left as they are: {fixed.left}; no event tells of them, or nothing that can be")
 
 
 def _check(cli: Cli) -> None:

@@ -151,8 +151,9 @@ def _change(row: dict[str, Any]) -> str:
     if row["changes"] is not None:
         return str(row["changes"])
     if row["code"]:
-        verb = "passed over" if row["action"] == "pass-over" else "refused"
-        return f"{verb}: {row['code']}"
+        verb = {"pass-over": "passed over", "repair": "by its events"}.get(row["action"], "refused")
+        said = f"{row['from_status'] or '–'} → {row['to_status'] or '–'}"
+        return f"{verb}: {said if row['action'] == 'repair' else row['code']}"
     grade = f" ({row['grade']})" if row["grade"] else ""
     before = f"{row['from_status']} → " if row["from_status"] else ""
     return f"{before}{row['to_status'] or '–'}{grade}"

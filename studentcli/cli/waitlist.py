@@ -1,6 +1,7 @@
 """waitlist: who waits and why, the story of one place, what more seats would do, offering seats."""
 
 import re
+import shlex
 from functools import partial
 from typing import Annotated, Any
 
@@ -244,8 +245,10 @@ def add_to(app: typer.Typer) -> None:
         Example: studentcli waitlist run --all
         """
         if everything == bool(courses):
+            named = cli.options.get("term")
+            of_term = ["--term", named] if named else []
             raise errors.Usage(
                 "name the courses whose waitlists to run, or give --all",
-                hint="studentcli waitlist run --all",
+                hint=shlex.join(["studentcli", "waitlist", "run", "--all", *of_term]),
             )
         _run(cli, None if everything else courses, reason)

@@ -252,7 +252,9 @@ def read_overrides(codes: list[str], reason: str | None) -> frozenset[str]:
     for code in codes:
         require_overridable(code)
     if codes and not reason:
-        raise errors.BadValue("an override needs a reason")
+        raise errors.BadValue(
+            "an override needs a reason", hint="add --reason TEXT; in a file, the column reason"
+        )
     return frozenset(codes)
 
 

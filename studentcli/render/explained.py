@@ -11,10 +11,19 @@ from studentcli.requests import Outcome
 Row = Mapping[str, Any]
 TOLD: Final = (
     ("failed", MARKS["refused"]),
+    ("blocks-promotion", MARKS["refused"]),
     ("overridden", "✓"),
     ("not-asked", MARKS["waitlisted"]),
 )
 """The results that are told one by one, those that people look for first, and their marks."""
+
+
+SAID: Final = {
+    "failed": "",
+    "blocks-promotion": " (blocks the promotion)",
+    "overridden": " (overridden)",
+}
+STYLES: Final = {"failed": "red", "blocks-promotion": "red", "overridden": "green"}
 
 
 class Line(NamedTuple):
@@ -65,10 +74,10 @@ def _heading(outcome: Outcome) -> Line:
 
 
 def _told(row: Row, mark: str, outcome: Outcome) -> list[Line]:
-    said = {"failed": "", "overridden": " (overridden)"}.get(row["result"])
+    said = SAID.get(row["result"])
     if said is None:
         said = " (counts for a seat)" if outcome.status == "waitlisted" else " (not asked now)"
-    style = {"failed": "red", "overridden": "green"}.get(row["result"], "yellow")
+    style = STYLES.get(row["result"], "yellow")
     lines = [Line(2, f"{mark} {row['rule']}{said}: {row['message']}", style)]
     if row["result"] == "overridden":
         return lines

@@ -58,8 +58,7 @@ def window_is_closed(case: Case) -> Refusal | None:
 def drop_is_late(case: Case) -> Refusal | None:
     """Refuse a drop after the deadline; leaving a queue is free at any time."""
     last = case.course.last_drop
-    enrollment = case.enrollment
-    if last is None or (enrollment is not None and enrollment.status == "waitlisted"):
+    if last is None or case.is_waiting:
         return None
     number, ref = case.student.number, case.course.ref
     if case.on > last:

@@ -36,6 +36,11 @@ class Case(NamedTuple):
         return self.policy.today(self.course.term.time_zone)
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether the student is in the queue of the course already."""
+        return self.enrollment is not None and self.enrollment.status == "waitlisted"
+
+    @property
     def allowed(self) -> frozenset[str]:
         """The rules that may be broken: by the change itself, or by a granted override."""
         grants = self.student.grants.get(self.course.course_id)

@@ -17,14 +17,15 @@ from studentcli.rules.queue import Asked, given_up_case, promotion_case, turn_of
 from studentcli.rules.seats import Seats, full_sentence
 from studentcli.rules.transitions import DECIDE, UNCHANGED, state_refusal, verdict_of
 
-Result = Literal["passed", "failed", "overridden", "not-asked"]
+Result = Literal["passed", "failed", "overridden", "blocks-promotion", "not-asked"]
 STATES: Final = ("already-withdrawn", "already-completed")
 WEIGHT: Final[dict[tuple[Result, bool], int]] = {
     ("not-asked", False): 0,
     ("passed", False): 1,
     ("not-asked", True): 2,
     ("overridden", True): 3,
-    ("failed", True): 4,
+    ("blocks-promotion", True): 4,
+    ("failed", True): 5,
 }
 """Which of two findings of one code says more: (result, has it a refusal) → weight."""
 
@@ -33,20 +34,22 @@ class Finding(NamedTuple):
     """What one rule says about an add.
 
     `failed`: it forbids the add. `overridden`: it would, and an override clears it. `passed`: it
-    has nothing against it. `not-asked`: it does not count for where the add leads; with a refusal
-    when it would forbid a seat, which is what a student who waits meets when promoted.
+    has nothing against it. `blocks-promotion`: the student waits already, and it keeps the queue
+    from giving the seat. `not-asked`: it does not count for where the add leads; with a refusal
+    when it would forbid a seat, which is what who would wait meets when promoted.
     """
 
     code: str
     result: Result
     refusal: Refusal | None = None
+    course: str | None = None
+    """Where an override clears it, when that is another course: the one that a swap gives up."""
 
     @property
     def is_overridable(self) -> bool:
         """Whether an override of the rule would help."""
-        return self.result in {"failed", "not-asked"} and (
-            self.refusal is not None and self.code in OVERRIDABLE
-        )
+        is_blocking = self.result in {"failed", "blocks-promotion", "not-asked"}
+        return is_blocking and self.refusal is not None and self.code in OVERRIDABLE
 
 
 def findings(case: Case, facts: Facts) -> list[Finding]:
@@ -82,23 +85,31 @@ def _weight(finding: Finding) -> int:
 def _all(case: Case, facts: Facts) -> Iterator[Finding]:
     verdict = verdict_of(case)
     yield from _states(case, verdict)
-    is_waiting = case.enrollment is not None and case.enrollment.status == "waitlisted"
-    if verdict == UNCHANGED and is_waiting:
-        asked = Asked(case.student.student_id, {case.course.course_id: case.change}, case.together)
-        case = promotion_case(asked.student_id, case.course, facts, case.policy, asked)
+    is_waiting = verdict == UNCHANGED and case.is_waiting
+    if is_waiting:
+        asked_for = Asked(
+            case.student.student_id, {case.course.course_id: case.change}, case.together
+        )
+        case = promotion_case(asked_for.student_id, case.course, facts, case.policy, asked_for)
     is_asked = verdict == DECIDE
     is_possible = is_asked or verdict == "already-withdrawn"
     place = judge_add(case, facts)[0] if is_possible else None
     counting = _counting(place) if is_asked else set()
+    asked: Result = "failed" if is_asked else "not-asked"
+    if is_waiting:
+        counting, asked = {"always", "seat"}, "blocks-promotion"
     for rule in ADDING:
         counts = rule.counts in counting
         if counts or rule.counts != "place":
-            yield _finding(rule.code, rule.judge(case), case, counts=counts)
+            against = asked if counts else "not-asked"
+            yield _finding(rule.code, rule.judge(case), case, against)
         else:
             yield Finding(rule.code, "not-asked")
     old = given_up_case(case)
     for rule in DROPPING if old is not None else ():
-        yield _finding(rule.code, rule.judge(old or case), old or case, counts=is_asked)
+        case_of_drop = old or case
+        found = _finding(rule.code, rule.judge(case_of_drop), case_of_drop, asked)
+        yield found._replace(course=case_of_drop.course.ref)
     for finding in _seating(case, place) if place else _seating_of_known(case, facts):
         is_failed = finding.result == "failed" and not is_asked
         yield finding._replace(result="not-asked") if is_failed else finding
@@ -122,12 +133,13 @@ def _counting(place: Place | None) -> set[str]:
     return {"always", "seat"}
 
 
-def _finding(code: str, refusal: Refusal | None, case: Case, *, counts: bool) -> Finding:
+def _finding(code: str, refusal: Refusal | None, case: Case, against: Result) -> Finding:
+    """Say what a rule says; `against` names what its refusal means for the add."""
     if refusal is None:
         return Finding(code, "passed")
     if code in case.allowed:
         return Finding(code, "overridden", refusal)
-    return Finding(code, "failed" if counts else "not-asked", refusal)
+    return Finding(code, against, refusal)
 
 
 def _seating(case: Case, place: Place) -> Iterator[Finding]:
@@ -159,9 +171,9 @@ def _seating_of_known(case: Case, facts: Facts) -> Iterator[Finding]:
     for code in SEATING:
         if code in turn.cleared:
             yield Finding(code, "overridden", Refusal(code, full_sentence(case, code)))
-        elif (
-            code in standing or code == "waitlist-full" or status not in {"waitlisted", "enrolled"}
-        ):
-            yield Finding(code, "not-asked", standing.get(code))
+        elif code in standing:
+            yield Finding(code, "blocks-promotion", standing[code])
+        elif code == "waitlist-full" or status not in {"waitlisted", "enrolled"}:
+            yield Finding(code, "not-asked")
         else:
             yield Finding(code, "passed")

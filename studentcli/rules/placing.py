@@ -6,7 +6,7 @@ from studentcli.facts import Facts
 from studentcli.requests import Refusal
 from studentcli.rules.book import Verdict
 from studentcli.rules.case import Case
-from studentcli.rules.queue import candidates, judge_queue, lacks_only_others, queue_can_move
+from studentcli.rules.queue import barriers, candidates, judge_queue, lacks_only_others
 from studentcli.rules.seats import Seats, full_sentence, judge_seat
 
 
@@ -35,15 +35,15 @@ def place_for(case: Case, facts: Facts, sitting: Verdict) -> Place:
         facts: with the students of a queue that can move.
         sitting: what the rules for a seat say.
     """
-    course, policy = case.course, case.policy
+    course = case.course
     if sitting.refusals and lacks_only_others(sitting) and _has_room(case):
         return Place("waitlisted")
     if not course.queue and not course.reserved and course.has_free_seat:
         return Place("enrolled")
     seats = Seats(course, case.today)
     blocked = seats.refuse(case.student)
-    may_sit = not sitting.refusals and course.has_free_seat and queue_can_move(course, policy)
-    if may_sit and _sits_at_once(case, seats, facts):
+    may_sit = not sitting.refusals and barriers(course, case.policy) <= case.allowed
+    if may_sit and course.queue and course.has_free_seat and _sits_at_once(case, seats, facts):
         return Place("waitlisted", at_once=True)
     if "course-full" in case.allowed and (blocked is not None or course.queue):
         return Place("enrolled", beyond="course-full")
@@ -67,7 +67,8 @@ def _place_in_queue(case: Case, blocked: str | None) -> Place:
 def _sits_at_once(case: Case, seats: Seats, facts: Facts) -> bool:
     """Tell whether a seat stays for a newcomer when everybody eligible in the queue has got one."""
     course = case.course
-    judge_queue(course, facts, case.policy, seats=seats, only=candidates(course, facts))
+    before = candidates(course, facts, case.policy)
+    judge_queue(course, facts, case.policy, seats=seats, only=before)
     verdict = judge_seat(case, seats)
     return not verdict.refusals and "course-full" not in verdict.cleared
 

@@ -33,30 +33,37 @@ class Asked(NamedTuple):
 NOBODY: Final = Asked()
 
 
-def queue_can_move(course: CourseFact, policy: Policy) -> bool:
-    """Tell whether anybody could move up: a seat, an open course, the window not over."""
-    if not course.queue or course.status != "open":
-        return False
+def barriers(course: CourseFact, policy: Policy) -> set[str]:
+    """Name the rules that keep the whole queue of a course where it is."""
     until = course.window[1]
-    if until is not None and policy.today(course.term.time_zone) > until:
-        return False
-    return course.has_free_seat or course.has_extra_seats
+    is_over = until is not None and policy.today(course.term.time_zone) > until
+    closed = {"course-closed"} if course.status != "open" else set[str]()
+    return closed | {"window-closed"} if is_over else closed
 
 
-def candidates(course: CourseFact, facts: Facts) -> list[int]:
+def candidates(
+    course: CourseFact, facts: Facts, policy: Policy, asked: Asked = NOBODY
+) -> list[int]:
     """List whom a run of the queue can promote, in the order of places.
 
-    Without a free seat only those who were granted one: the others need not even be loaded.
+    Without a free seat, in a closed course, or after the window only those whom an override lets
+    through: the others are not considered, and without a free seat need not even be loaded.
     """
-    if course.has_free_seat:
-        return list(course.queue)
-    known, course_id = facts.students, course.course_id
-    return [
-        student_id
-        for student_id in course.queue
-        if student_id in known
-        and any(grant.rule in EXTRA_SEATS for grant in known[student_id].grants.get(course_id, ()))
-    ]
+    queue = course.queue
+    if not queue:
+        return []
+    closed = barriers(course, policy)
+    if course.has_free_seat and not closed:
+        return list(queue)
+    found = []
+    for student_id in queue if course.has_free_seat or course.has_extra_seats else ():
+        student = facts.students.get(student_id)
+        if student is None or not (student.grants or student_id == asked.student_id):
+            continue
+        allowed = promotion_case(student_id, course, facts, policy, asked).allowed
+        if closed <= allowed and (course.has_free_seat or EXTRA_SEATS & allowed):
+            found.append(student_id)
+    return found
 
 
 def promotion_case(
@@ -178,10 +185,8 @@ def run_queue(
         Who got a seat: in this course, and in those that had to be given together with it.
     """
     promotions: list[Promotion] = []
-    if not queue_can_move(course, policy):
-        return promotions
     today = policy.today(course.term.time_zone)
-    waiting, passed = candidates(course, facts), set[int]()
+    waiting, passed = candidates(course, facts, policy, asked), set[int]()
     while waiting and (course.has_free_seat or course.has_extra_seats):
         student_id = waiting.pop(0)
         case, seats = promotion_case(student_id, course, facts, policy, asked), Seats(course, today)
@@ -193,7 +198,7 @@ def run_queue(
         if not verdict.refusals:
             promotions.append(_promote(case, facts, verdict, today))
             if fills_two(case.student, course):
-                waiting = candidates(course, facts)
+                waiting = candidates(course, facts, policy, asked)
         elif course.has_free_seat and student_id not in passed:
             passed.add(student_id)
             facts.events.append(_passed_over(case, verdict.refusals[0], today))

@@ -113,10 +113,13 @@ def _missing_corequisite(
         return None
     wanted = ", and ".join(" or ".join(group) for group in missing)
     number, ref = case.student.number, case.course.ref
+    also = " ".join(group[0] for group in missing)
+    if not case.is_waiting:
+        also = f"{ref} {also}"
     return Refusal(
         "corequisite-missing",
         f"{ref} is taken together with {wanted}; {number} is not enrolled in it",
-        f"studentcli enroll {number} {ref} {' '.join(group[0] for group in missing)}",
+        f"studentcli enroll {number} {also}",
     )
 
 
@@ -163,10 +166,12 @@ def section_is_a_duplicate(case: Case) -> Refusal | None:
             and enrollment.is_seated
         ):
             number = case.student.number
+            swap = f"studentcli enroll {number} {course.ref} --instead-of {other.ref}"
             return Refusal(
                 "duplicate-section",
                 f"{number} is {enrollment.status} in {other.ref} already",
-                f"studentcli enroll {number} {course.ref} --instead-of {other.ref}",
+                # To who waits already, asking again changes nothing.
+                f"studentcli drop {number} {other.ref}" if case.is_waiting else swap,
             )
     return None
 

@@ -16,6 +16,7 @@ from studentcli.requests import (
 )
 from studentcli.rules.case import NOTHING, Case
 from studentcli.rules.deciding import decide_change, refuse
+from studentcli.rules.lapsing import warn_of_lapsing
 from studentcli.rules.queue import Asked, run_queues, waits_of
 from studentcli.rules.seats import fills_two
 from studentcli.rules.transitions import UNCHANGED, state_refusal
@@ -271,6 +272,7 @@ def _run_queues(decision: Decision, student: StudentFact, facts: Facts, policy: 
     decision.promotions += run_queues(touched, facts, policy, Asked(student.student_id, asked))
     for outcome in decision.outcomes:
         _settle(outcome, facts)
+        warn_of_lapsing(outcome, facts, policy)
 
 
 def _settle(outcome: Outcome, facts: Facts) -> None:

@@ -14,6 +14,7 @@ from studentcli.records import COURSE, STUDENT, RecordKind, RecordRow, default_o
 from studentcli.requests import Consequences, Policy, Promotion, Refusal
 from studentcli.services.consistency import Consistency
 from studentcli.services.loose_ends import LooseEnds
+from studentcli.services.mending import replace_unreadable
 from studentcli.services.near import suggest_student
 from studentcli.services.operations import Act, Recorder
 from studentcli.services.queues import (
@@ -93,6 +94,8 @@ class Saving:
         self._queue_run: QueueRun | None = None
         self._default_term: str | Refusal | None = None
         self._foreseen: dict[Key, dict[str, Any]] = {}
+        self.unreadable: dict[str, str] = {}
+        """Of the one record that is edited: what `mending` has replaced, column → text."""
 
     # ── locks ──
 
@@ -198,6 +201,8 @@ class Saving:
     def _existing(self, keys: list[Key]) -> dict[Key, Any]:
         """Load the records of keys, by key; a forecast sees what it would have written."""
         found = self._stored(keys)
+        if self.unreadable:
+            found = {key: {**row, **self.unreadable} for key, row in found.items()}
         if self._foreseen:
             found.update((key, self._foreseen[key]) for key in keys if key in self._foreseen)
         return found
@@ -341,7 +346,9 @@ def save_record(
     Returns:
         One outcome; an unchanged record is success. A refusal is an outcome, not an exception.
     """
+    unreadable = replace_unreadable(session, kind, row) if mode == "edit" else {}
     saving = Saving(session, kind, act, mode, term)
+    saving.unreadable = unreadable
     saving.lock([row.key])
     outcomes = saving.save([row])
     operation_id, promotions = saving.finish({outcomes[0].result: 1})

@@ -14,6 +14,7 @@ from studentcli.models import Course, StudentCourses, Term
 from studentcli.records import COURSE, STUDENT, RecordKind
 from studentcli.requests import Refusal
 from studentcli.services.loose_ends import spelled
+from studentcli.services.resolve import read_text
 from studentcli.vocabulary import LIVE_STATUSES
 
 FORWARD: Final = (("starts_on", "ends_on"), ("enroll_from", "enroll_until"))
@@ -51,19 +52,25 @@ class Consistency:
         if self.kind is STUDENT:
             return None
         new = {name: after for name, (_, after) in changes.items()}
-        refusal = self._runs_backward(before, new)
+        refusal = self._runs_backward(key, before, new)
         if refusal is None and self.kind is COURSE:
             refusal = self._refuse_course(key, record_id, new)
         return refusal
 
-    def _runs_backward(self, before: Any, new: dict[str, Any]) -> Refusal | None:
-        def value(name: str) -> Any:
-            return new[name] if name in new else None if before is None else before.get(name)
+    def _runs_backward(self, key: CourseKey, before: Any, new: dict[str, Any]) -> Refusal | None:
+        """Refuse two dates in the wrong order; where a course has none, its term's counts."""
+
+        def value(name: str) -> tuple[Any, str]:
+            own = new[name] if name in new else None if before is None else before.get(name)
+            if own is not None or self.kind is not COURSE:
+                return own, f"{name} {own}"
+            usual = getattr(self.terms[key[0]], name, None)
+            return usual, f"the {name} {usual} of {key[0]}"
 
         for first, last in FORWARD:
-            begins, ends = value(first), value(last)
-            if begins and ends and ends < begins:
-                return Refusal("bad-value", f"{last} {ends} is before {first} {begins}")
+            (begins, from_when), (ends, until_when) = value(first), value(last)
+            if begins and ends and ends < begins and (first in new or last in new):
+                return Refusal("bad-value", f"{until_when} is before {from_when}")
         return None
 
     def _refuse_course(
@@ -147,7 +154,9 @@ class Consistency:
                 .where(Course.requires.is_not(None))
             )
             for term, code, section, requires in self.session.execute(query):
-                codes = frozenset(item.code for item in _items(requires))
+                what = f"requires of {term}/{code}-{section}"
+                groups = read_text(parse_requirements, requires, what)
+                codes = frozenset(item.code for group in groups for item in group)
                 self._required.setdefault(code, {})[term, code, section] = codes
         return self._required
 

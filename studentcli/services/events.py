@@ -14,6 +14,8 @@ from studentcli.models import EnrollmentEvent
 
 UNDO: Final = "undo"
 """The action of an event that takes back what another operation did to an enrollment."""
+REPAIR: Final = "repair"
+"""The action of an event that tells what `db check --fix` found in the place of an enrollment."""
 
 State = tuple[str, Any, Any, Any, Any, Any]
 """Status, enrolled on, status since, queue place, grade, id of the course to be given up."""

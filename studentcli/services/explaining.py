@@ -57,8 +57,8 @@ def override_command(outcome: Outcome, finding: Finding) -> str | None:
     if not finding.is_overridable:
         return None
     return (
-        f"studentcli override grant {outcome.student} {outcome.course} --rule {finding.code}"
-        " --reason TEXT"
+        f"studentcli override grant {outcome.student} {finding.course or outcome.course}"
+        f" --rule {finding.code} --reason TEXT"
     )
 
 

@@ -4,16 +4,18 @@ Courses by id, then students by id, all before the first decision. A single requ
 a million rows take the same path; only the sets differ.
 """
 
+import time
 from collections.abc import Container, Iterable
+from dataclasses import astuple
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Executable, select
 from sqlalchemy.orm import Session
 
 from studentcli import errors
 from studentcli.conditions import parse_tags
-from studentcli.database import StartAgain, list_parameter, listed_in
+from studentcli.database import Further, StartAgain, list_parameter, listed_in
 from studentcli.facts import (
     CourseFact,
     EnrollmentFact,
@@ -37,10 +39,14 @@ from studentcli.services.resolve import (
     CourseIndex,
     is_sqlite,
     load_courses,
+    load_names,
     load_terms,
     possible_codes,
 )
 from studentcli.services.transcripts import Transcripts
+
+MOMENT: Final = 0.1
+"""Seconds after which a lock was waited for: longer than taking it takes."""
 
 
 class Deciding:
@@ -58,6 +64,7 @@ class Deciding:
         self.facts = Facts()
         self.is_sqlite = is_sqlite(session)
         self.locks = not session.info.get("forecast", False)
+        self.further: Further = session.info.get("further", Further())
         self.terms = load_terms(session)
         self.index = CourseIndex(self.terms, [], policy, term)
         self.numbers: dict[str, StudentFact] = {}
@@ -96,15 +103,8 @@ class Deciding:
         }
         if not words:
             return ids
-        query = select(Course.id, Course.term_id, Course.code, Course.section).where(
-            listed_in(Course.code, sorted(possible_codes(words)), is_sqlite=self.is_sqlite)
-        )
-        by_id = {term.term_id: term for term in self.terms}
-        named = [
-            CourseFact(course_id, by_id[term_id], code, section)
-            for course_id, term_id, code, section in self.session.execute(query)
-            if term_id in by_id
-        ]
+        listed = listed_in(Course.code, sorted(possible_codes(words)), is_sqlite=self.is_sqlite)
+        named = load_names(self.session, self.terms, listed)
         index = CourseIndex(self.terms, named, self.policy, self.index.default_term)
         self.index.codes |= index.codes
         for change in wanted.changes.values():
@@ -119,6 +119,7 @@ class Deciding:
     ) -> None:
         """Lock courses and those in which students wait, by id; then read seats and queues."""
         numbers, student_ids = list(numbers), list(student_ids)
+        course_ids = course_ids | self.further.courses
         if not (course_ids or numbers or student_ids):
             return
         query = statements.courses(is_sqlite=self.is_sqlite, locks=self.locks)
@@ -133,7 +134,10 @@ class Deciding:
 
     def _take_courses(self, query: Executable, parameters: dict[str, object]) -> set[int]:
         """Load courses under lock, with seats and queues; gives their ids."""
+        began = time.monotonic()
         courses = load_courses(self.session, self.terms, query, parameters)
+        if self.locks and time.monotonic() - began > MOMENT:
+            self._require_terms()
         found = {course.course_id: course for course in courses}
         for course in courses:
             course.is_locked = True
@@ -142,6 +146,11 @@ class Deciding:
         if found:
             self._load_seats_and_queues(found)
         return set(found)
+
+    def _require_terms(self) -> None:
+        """Start again when a term has changed while others held the courses."""
+        if list(map(astuple, load_terms(self.session))) != list(map(astuple, self.terms)):
+            raise StartAgain
 
     def _list(self, values: Iterable[object]) -> object:
         return list_parameter(values, is_sqlite=self.is_sqlite)
@@ -186,8 +195,10 @@ class Deciding:
 
     def require_waits_locked(self, student_ids: Container[int]) -> None:
         """Start again when a student has joined a queue since the courses were locked."""
-        if any(sid in student_ids and not self._is_locked(c) for sid, c in self.transcripts.waits):
-            raise StartAgain
+        waits = {course_id for sid, course_id in self.transcripts.waits if sid in student_ids}
+        unlocked = {course_id for course_id in waits if not self._is_locked(course_id)}
+        if unlocked:
+            raise StartAgain(courses=unlocked)
         self.transcripts.waits.clear()
 
     def let_move(self, course_ids: Iterable[int]) -> None:
@@ -199,7 +210,7 @@ class Deciding:
 
         Then what a promotion would free or unblock, until there is nothing more.
         """
-        self._take_students(numbers, student_ids, self._queued())
+        self._take_students(numbers, student_ids, self._queued() | self.further.students)
         while further := self._moved_along():
             self._lock_out_of_turn({c for c in further if not self._is_locked(c)})
             self._movable |= further
@@ -213,7 +224,7 @@ class Deciding:
         found = self._take_courses(query, {"courses": self._list(sorted(course_ids))})
         if found != course_ids:
             self._require_courses(course_ids - found)
-            raise StartAgain
+            raise StartAgain(courses=course_ids - found)
 
     def _require_courses(self, course_ids: set[int]) -> None:
         """Stop when a swap gives up a course that is not there: no waiting would bring it."""
@@ -254,7 +265,7 @@ class Deciding:
                 student = StudentFact(student_id, number, status, max_credits, parse_tags(tags))
                 self.facts.students[student_id] = self.numbers[number] = student
         if further and not queued <= self.facts.students.keys():
-            raise StartAgain
+            raise StartAgain(students=queued - self.facts.students.keys())
         if queued:
             self.read_records(ids)
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from studentcli.conditions import parse_corequisites, parse_requirements
+from studentcli.conditions import parse_corequisites, parse_requirements, parse_reservations
 from studentcli.database import listed_in
 from studentcli.meetings import outside, parse, within
 from studentcli.models import Course, Term
@@ -29,7 +29,7 @@ class LooseEnd(NamedTuple):
     """Something that a course says and that does not fit.
 
     Args:
-        check: `meeting-dates` or `unknown-code`.
+        check: `meeting-dates`, `unknown-code` or `too-many-reserved`.
         course: as TERM/CODE-SECTION.
         said: one sentence, without the course.
         mend: the command that mends it.
@@ -168,6 +168,37 @@ def asking_courses(session: Session, term_ids: Collection[int]) -> Iterator[Aski
     return (Asking(*row) for row in session.execute(query))
 
 
+# ── reservations ─────────────────────────────────────────────────────────────────────────
+
+
+def too_many_reserved(session: Session, term_ids: Collection[int]) -> Iterator[LooseEnd]:
+    """Find the courses of terms that reserve more seats than they have, by id."""
+    query = (
+        select(Term.code, Course.code, Course.section, Course.capacity, Course.reserved)
+        .join(Course.term)
+        .where(
+            listed_in(Course.term_id, sorted(term_ids), is_sqlite=is_sqlite(session)),
+            Course.capacity.is_not(None),
+            Course.reserved.is_not(None),
+        )
+        .order_by(Course.id)
+    )
+    for *key, capacity, reserved in session.execute(query):
+        yield from reserved_beyond("{}/{}-{}".format(*key), capacity, reserved)
+
+
+def reserved_beyond(ref: str, capacity: int | None, reserved: str | None) -> Iterator[LooseEnd]:
+    """Say of one course that it reserves more seats than it has: nobody else ever gets one."""
+    seats = sum(reservation.seats for reservation in parse_reservations(reserved))
+    if capacity is not None and seats > capacity:
+        yield LooseEnd(
+            "too-many-reserved",
+            ref,
+            f"reserves {seats} seats and has {capacity}",
+            f"studentcli course edit {shlex.quote(ref)} --capacity {seats}",
+        )
+
+
 # ── while records are saved ──────────────────────────────────────────────────────────────
 
 
@@ -185,6 +216,7 @@ class LooseEnds:
         self._terms: dict[int, Dates] = {}
         self._asking: dict[tuple[str, ...], Asking] = {}
         self._new: set[tuple[str, str]] = set()
+        self._reserved: dict[tuple[str, ...], LooseEnd | None] = {}
 
     def see(
         self, key: tuple[str, ...], record_id: int | None, before: Any, changes: dict[str, Any]
@@ -205,6 +237,10 @@ class LooseEnds:
             return
         if record_id is None:
             self._new.add((key[0], key[1]))
+        if new.keys() & {"capacity", "reserved"}:
+            seats = {name: (before or {}).get(name) for name in ("capacity", "reserved")} | new
+            ends = reserved_beyond(Asking(*key).ref, seats["capacity"], seats["reserved"])
+            self._reserved[key] = next(ends, None)
         if any(name in new for name in ASKING):
             asked = self._asking.get(key, Asking(*key))
             given = {name: new[name] for name in ASKING if name in new}
@@ -212,7 +248,7 @@ class LooseEnds:
 
     def tell(self) -> list[str]:
         """Say what does not fit, a sentence for each; none when all does."""
-        found: list[LooseEnd] = []
+        found = [end for end in self._reserved.values() if end is not None]
         if self._terms:
             found += meetings_outside(self.session, self._terms)
         asking = [course for course in self._asking.values() if any(course[3:])]

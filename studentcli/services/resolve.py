@@ -213,10 +213,26 @@ def possible_codes(words: Iterable[CourseWord]) -> set[str]:
 def load_courses(
     session: Session, terms: list[TermFact], query: Any, parameters: dict[str, Any] | None = None
 ) -> list[CourseFact]:
-    """Load courses by id, without seats or queue: what a query of `statements` selects."""
+    """Load courses by id, without seats or queue: what a query of `statements` selects.
+
+    Raises:
+        errors.DatabaseDamaged: for the text of a rule that no command can have written.
+    """
     by_id = {term.term_id: term for term in terms}
     found = session.connection().execute(query, parameters or {})
     return [_course_fact(by_id[row[1]], row) for row in found if row[1] in by_id]
+
+
+def load_names(session: Session, terms: list[TermFact], condition: Any) -> list[CourseFact]:
+    """Load which courses there are, by id, and nothing of what the rules read about them."""
+    by_id = {term.term_id: term for term in terms}
+    columns = select(Course.id, Course.term_id, Course.code, Course.section).where(condition)
+    found = session.connection().execute(columns.order_by(Course.id))
+    return [
+        CourseFact(course_id, by_id[term_id], code, section)
+        for course_id, term_id, code, section in found
+        if term_id in by_id
+    ]
 
 
 READERS: Final[dict[str, Callable[[str | None], Any]]] = {
@@ -274,7 +290,9 @@ def _course_fact(term: TermFact, row: Any) -> CourseFact:
 
 
 def find_course(session: Session, word: str | int, policy: Policy, term: str | None) -> CourseFact:
-    """Find the one course that a word means, or that has a database id, for reading commands.
+    """Find the one course that a word means, or that has a database id: which one it is alone.
+
+    What its rules say is not read, so that a course can be found and mended whatever they say.
 
     Raises:
         errors.UnknownCourse: with near names.
@@ -283,15 +301,12 @@ def find_course(session: Session, word: str | int, policy: Policy, term: str | N
     """
     terms = load_terms(session)
     if isinstance(word, int):
-        for course in load_courses(
-            session, terms, statements.course_columns().where(Course.id == word)
-        ):
+        for course in load_names(session, terms, Course.id == word):
             return course
         raise Refusal("unknown-course", f"there is no course {word}").error()
     asked = CourseWord(word)
     condition = listed_in(Course.code, possible_codes([asked]), is_sqlite=is_sqlite(session))
-    query = statements.course_columns().where(condition)
-    index = CourseIndex(terms, load_courses(session, terms, query), policy, term)
+    index = CourseIndex(terms, load_names(session, terms, condition), policy, term)
     readings = index.readings(asked)
     if term is None and len(readings) == 1:
         return readings[0]

@@ -7,10 +7,11 @@ from typing import Any, Final
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from studentcli import errors
 from studentcli.models import EnrollmentEvent, Operation, Student, StudentCourses
 from studentcli.requests import Policy
 from studentcli.rules.queue import judge_queue
-from studentcli.services.events import UNDO
+from studentcli.services.events import REPAIR, UNDO
 from studentcli.services.resolve import find_course, find_student
 from studentcli.services.views import Row
 from studentcli.services.waitlists import read_queue
@@ -49,11 +50,18 @@ def story_of_place(
     Raises:
         errors.UnknownStudent, errors.UnknownCourse, errors.AmbiguousCourse, errors.UnknownTerm:
             for what is named and not there.
+        errors.NotFound: when the student was never in the queue of the course.
     """
     found = find_student(session, student)
     course = find_course(session, word, policy, term)
     told = list(_Telling(found.student_id).tell(_queue_events(session, course.course_id)))
-    told.append(_now(session, found.student_id, course.course_id, policy, has_waited=bool(told)))
+    now = _now(session, found.student_id, course.course_id, policy)
+    if not told and "place" not in now:
+        raise errors.NotFound(
+            f"{found.number} was never on the waitlist of {course.ref} ({now['message']})",
+            hint=f"studentcli explain {found.number} {course.ref} says what adding it would meet",
+        )
+    told.append(now)
     return Story(found.number, course.ref, told)
 
 
@@ -70,6 +78,7 @@ def _queue_events(session: Session, course_id: int) -> Iterable[Any]:
         .outerjoin(Student, Student.id == event.student_id)
         .where(
             event.course_id == course_id,
+            event.action != REPAIR,
             or_(event.from_status == WAITLISTED, event.to_status == WAITLISTED),
         )
         .order_by(event.id)
@@ -151,9 +160,7 @@ def _row(event: Any, name: str, place: int | None, message: str) -> Row:
     }
 
 
-def _now(
-    session: Session, student_id: int, course_id: int, policy: Policy, *, has_waited: bool
-) -> Row:
+def _now(session: Session, student_id: int, course_id: int, policy: Policy) -> Row:
     """Say how the student stands today, and of who waits what blocks a seat."""
     run, course = read_queue(session, course_id, policy)
     row: Row = {"on": policy.today(course.term.time_zone), "event": "now"}
@@ -169,6 +176,4 @@ def _now(
         select(mine.status).where(mine.student_id == student_id, mine.course_id == course_id)
     )
     row["message"] = status or "not in the course"
-    if not has_waited:
-        row["message"] += ", and was never on its waitlist"
     return row

@@ -12,7 +12,7 @@ from sqlalchemy import Executable
 from sqlalchemy.orm import Session
 
 from studentcli.conditions import parse_corequisites, parse_requirements
-from studentcli.database import list_parameter
+from studentcli.database import StartAgain, list_parameter
 from studentcli.facts import (
     NO_GRANTS,
     CourseFact,
@@ -139,6 +139,8 @@ class Transcripts:
         """Take a course in that is only some student's other course."""
         code, section, meetings, asked, _, _, hundredths, _ = row
         corequisites, requires = asked.split("\n")
+        if term_id not in self.terms:
+            raise StartAgain  # the term was added meanwhile
         self.facts.courses[course_id] = CourseFact(
             course_id, self.terms[term_id], code, section,
             credit_hours=Decimal(hundredths) / 100,

@@ -229,3 +229,35 @@ def test_one_step_counts_only_once_a_later_promotion_needs_a_grant() -> None:
     assert registry.enroll(course, **override) == "waitlisted"
     assert promoted(registry.ask(change("drop", course), student=holder)) == []
     assert ("pass-over", "S1", "prerequisite-missing") in registry.steps()
+
+
+# ── what outlasts the change ──
+
+
+def test_who_waits_by_an_override_of_one_step_is_told_how_to_make_it_last() -> None:
+    registry = Registry()
+    other = registry.course("ART", meetings="M 10:00-11:00")
+    course = registry.course("CS101", meetings="M 10:30-11:30", capacity=1, waitlist_capacity=9)
+    registry.put(registry.s1, other, "enrolled")
+    (first,) = registry.fill(course, 1)
+    waits = registry.one("enroll", course, override="time-conflict hold", reason="dean")
+    assert waits.result == "waitlisted"
+    assert waits.warning == (
+        "S1 waits for 2026FA/CS101-1; the override of time-conflict ends here and does not count"
+        " when there is a seat: studentcli override grant S1 2026FA/CS101-1 --rule time-conflict"
+        " --reason TEXT"
+    )
+    registry.one("drop", course, student=first)
+    assert registry.status(course) == "waitlisted"
+
+
+def test_an_override_that_gave_the_seat_or_is_on_record_needs_no_warning() -> None:
+    registry = Registry()
+    other = registry.course("ART", meetings="M 10:00-11:00")
+    registry.put(registry.s1, other, "enrolled")
+    free = registry.course("CS101", meetings="M 10:30-11:30")
+    assert registry.one("enroll", free, override="time-conflict", reason="dean").warning is None
+    full = registry.course("CS102", meetings="M 10:30-11:30", capacity=0, waitlist_capacity=9)
+    registry.grant(registry.s1, full, "time-conflict")
+    waits = registry.one("enroll", full, override="time-conflict", reason="dean")
+    assert (waits.result, waits.warning) == ("waitlisted", None)

@@ -20,6 +20,7 @@ from studentcli.services.checks.replay import check_enrollments, replay_events
 from studentcli.services.checks.scope import Scope
 from studentcli.services.checks.seats import check_capacities, check_queues
 from studentcli.services.checks.storage import check_file, check_references, check_rule_texts
+from studentcli.services.checks.swaps import check_swaps
 from studentcli.services.views import require_term
 
 __all__ = [
@@ -36,6 +37,7 @@ UNREADABLE: Final = "value"
 JUDGES: Final = (
     check_capacities,
     check_queues,
+    check_swaps,
     check_registrations,
     check_prerequisites,
     check_loose_ends,

@@ -24,6 +24,7 @@ from studentcli.services.loose_ends import (
     Dates,
     asking_courses,
     meetings_outside,
+    too_many_reserved,
     unknown_codes,
 )
 
@@ -55,7 +56,7 @@ def check_records(session: Session, kind: RecordKind) -> Iterator[Finding]:
 
 
 def check_loose_ends(session: Session, scope: Scope) -> Iterator[Finding]:
-    """Find meetings outside of their term, and codes that are asked for and that no course has."""
+    """Find what courses say that does not fit what is around them."""
     terms = {
         term.term_id: Dates(term.code, term.starts_on, term.ends_on)
         for term in scope.terms
@@ -64,6 +65,8 @@ def check_loose_ends(session: Session, scope: Scope) -> Iterator[Finding]:
     for end in meetings_outside(session, terms):
         yield attention(*end)
     for end in unknown_codes(session, asking_courses(session, terms)):
+        yield attention(*end)
+    for end in too_many_reserved(session, terms):
         yield attention(*end)
 
 

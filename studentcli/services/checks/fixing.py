@@ -1,5 +1,6 @@
 """Repairing what is derived: enrollments are rewritten as their events say."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -8,21 +9,25 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from studentcli.database import listed_in
-from studentcli.facts import EnrollmentFact, Key
+from studentcli.facts import EnrollmentFact, Event, Key
 from studentcli.models import Course, Student, StudentCourses
 from studentcli.services.checks.finding import name_enrollment
 from studentcli.services.checks.replay import (
+    STATE_NAMES,
     Difference,
+    can_be_rewritten,
     describe,
     find_differences,
-    is_possible,
 )
+from studentcli.services.events import REPAIR
 from studentcli.services.operations import Act, Recorder
 from studentcli.services.resolve import is_sqlite
 from studentcli.services.writer import finished_rows, write_rows
 
 KIND: Final = "db-check-fix"
 """How the operation is called in the history."""
+CODE: Final = "repaired"
+"""The code of a repair's event: like a refusal it changes nothing."""
 TOLD: Final = 1_000
 """How many repairs are told one by one."""
 
@@ -42,7 +47,7 @@ class Fixed:
     Args:
         totals: how many enrollments were `added`, `rewritten`, `removed`.
         repairs: the first of them.
-        left: how many stay as they are, for the table cannot take what their events say.
+        left: how many stay as they are: no event tells of them, or nothing that can be.
         operation_id: none when there was nothing to do, and in a forecast.
     """
 
@@ -55,8 +60,9 @@ class Fixed:
 def fix_enrollments(session: Session, act: Act) -> Fixed:
     """Rewrite the enrollments that are not what their events say.
 
-    An operation of its own, without enrollment events: they said it all before. What cannot be
-    an enrollment stays: a student or course that is gone, a place in a queue that another has.
+    An operation of its own, whose events tell what stood there before, and are no changes. What
+    cannot be an enrollment stays: a student or course that is gone, a place in a queue that
+    another has. So does an enrollment that no event tells of: it is derived from nothing.
 
     Args:
         session: from `Database.write`; a dry run's session forecasts it.
@@ -106,8 +112,8 @@ def _differing(session: Session, present: set[Key]) -> list[Difference]:
 
 
 def _fitting(session: Session, differences: list[Difference]) -> list[Difference]:
-    """Leave out what the table cannot take: what is no state, and a place that another keeps."""
-    fitting = [d for d in differences if d.told is None or is_possible(d.told)]
+    """Leave out what cannot be rewritten, and a place in a queue that another keeps."""
+    fitting = [difference for difference in differences if can_be_rewritten(difference)]
     while True:
         # Whoever is left out keeps the place of today, which may be one that others are told.
         places = _kept_places(session, fitting)
@@ -159,7 +165,18 @@ def _rewrite(session: Session, repairs: list[Difference], operation_id: int, act
             f"DELETE FROM student_courses WHERE student_id = {mark} AND course_id = {mark}", gone
         )
     told = {(d.student_id, d.course_id): _fact(d.told) for d in repairs if d.told is not None}
-    write_rows(connection, finished_rows(connection, told, [], operation_id, act.now))
+    events = [_event(difference) for difference in repairs]
+    write_rows(connection, finished_rows(connection, told, events, operation_id, act.now))
+
+
+def _event(difference: Difference) -> Event:
+    """Keep what stood there before; like a refusal it has a code, and is no change."""
+    student_id, course_id, actual, told, _ = difference
+    before = dict(zip(STATE_NAMES, map(str, actual), strict=True)) if actual else {}
+    return Event(
+        None, student_id, course_id, REPAIR, actual and actual[0], told and told[0],
+        told and told[3], told and told[4], CODE, None, json.dumps({"before": before}),
+    )  # fmt: skip
 
 
 def _fact(state: Any) -> EnrollmentFact:

@@ -29,17 +29,21 @@ MEND: Final = "studentcli db check --fix"
 
 
 class Difference(NamedTuple):
-    """An enrollment that is not what its events say; none stands for no enrollment."""
+    """An enrollment that is not what its events say; none stands for no enrollment.
+
+    `is_told` says whether there are events of it at all: what was undone is told, and is nothing.
+    """
 
     student_id: int
     course_id: int
     actual: State | None
     told: State | None
+    is_told: bool
 
 
 def replay_events(session: Session) -> dict[tuple[int, int], State]:
     """Rebuild the states from the events that were not undone, by (student id, course id)."""
-    return dict(_replay(session, None))
+    return {key: told for key, (told,) in _replay(session, None) if told is not None}
 
 
 def find_differences(
@@ -65,8 +69,9 @@ def find_differences(
     query = _of(session, query, enrollment.student_id, student_ids)
     actual_states = (((row[0], row[1]), row[2:]) for row in stream(session, query))
     for key, actual, told in merge(actual_states, _replay(session, student_ids)):
-        if actual != told:
-            yield Difference(*key, actual, told)
+        state = None if told is None else told[0]
+        if actual != state:
+            yield Difference(*key, actual, state, is_told=told is not None)
 
 
 def _of(session: Session, query: Any, column: Any, student_ids: Collection[int] | None) -> Any:
@@ -77,28 +82,34 @@ def _of(session: Session, query: Any, column: Any, student_ids: Collection[int] 
 
 def _replay(
     session: Session, student_ids: Collection[int] | None
-) -> Iterator[tuple[tuple[int, int], State]]:
-    """Rebuild one state after the other, by student id, then course id."""
+) -> Iterator[tuple[tuple[int, int], tuple[State | None]]]:
+    """Rebuild one state after the other, by student id, then course id; none: all was undone."""
     query = _of(session, steps(), EnrollmentEvent.student_id, student_ids)
     taken = (Step(*row) for row in stream(session, query))
     for key, mine in groupby(taken, key=lambda step: (step.student_id, step.course_id)):
-        state = add_up(counting(mine))
-        if state is not None:
-            yield key, state
+        yield key, (add_up(counting(mine)),)
 
 
 def check_enrollments(session: Session) -> Iterator[Finding]:
     """Compare every enrollment with what its events say."""
     for difference in find_differences(session):
-        student_id, course_id, _, told = difference
+        student_id, course_id, *_ = difference
         subject = name_enrollment(session, student_id, course_id)
-        is_mendable = told is None or (
-            is_possible(told)
-            and name_student(session, student_id) is not None
-            and name_course(session, course_id) is not None
-        )
+        is_there = difference.told is None or None not in {
+            name_student(session, student_id), name_course(session, course_id)
+        }  # fmt: skip
+        is_mendable = is_there and can_be_rewritten(difference)
         for finding in describe(difference):
             yield Finding("events", subject, finding, MEND if is_mendable else BY_HAND)
+
+
+def can_be_rewritten(difference: Difference) -> bool:
+    """Tell whether the events say enough to write an enrollment anew, or to take it away.
+
+    One that no event tells of is the only copy of what it says: it stays.
+    """
+    told = difference.told
+    return difference.is_told if told is None else is_possible(told)
 
 
 def is_possible(state: State) -> bool:
@@ -114,9 +125,9 @@ def is_possible(state: State) -> bool:
 
 def describe(difference: Difference) -> Iterator[str]:
     """Say in what an enrollment differs from its events."""
-    _, _, actual, told = difference
+    _, _, actual, told, is_told = difference
     if told is None:
-        yield "is there, but no event says so"
+        yield "is there, but was undone" if is_told else "is there, but no event says so"
     elif actual is None:
         yield "has events, but no enrollment"
     else:

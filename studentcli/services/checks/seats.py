@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, aliased
 
 from studentcli.facts import CourseFact
 from studentcli.models import Course, Override, StudentCourses
-from studentcli.rules.queue import judge_queue, queue_can_move
+from studentcli.rules.queue import candidates, judge_queue
 from studentcli.services.checks.finding import Finding, attention, name_course
 from studentcli.services.checks.scope import Scope, overridden
 from studentcli.services.loading import Deciding
@@ -101,7 +101,7 @@ def check_queues(session: Session, scope: Scope) -> Iterator[Finding]:
 def _movable(scope: Scope) -> Any:
     """Select the courses whose queue may move, and how many wait there.
 
-    A free seat, or somebody who was granted one that is not: the rules look closer.
+    A free seat in an open course, or somebody who was granted what is not: the rules look closer.
     """
     seat, granted = aliased(StudentCourses), aliased(Override)
     taken = (
@@ -120,7 +120,7 @@ def _movable(scope: Scope) -> Any:
         .join(StudentCourses, StudentCourses.course_id == Course.id)
         .where(
             StudentCourses.queue_place.is_not(None),
-            Course.status == "open",
+            or_(Course.status == "open", beyond),
             or_(Course.capacity.is_(None), taken < Course.capacity, beyond),
             *named,
         )
@@ -138,9 +138,8 @@ def _check_chunk(session: Session, scope: Scope, course_ids: set[int]) -> Iterat
     facts = deciding.facts
     for course_id in sorted(course_ids):
         course = facts.courses[course_id]
-        if not queue_can_move(course, scope.policy):
-            continue
-        verdicts = judge_queue(course, facts, scope.policy)
+        considered = candidates(course, facts, scope.policy)
+        verdicts = judge_queue(course, facts, scope.policy, only=considered)
         eligible = [student_id for student_id, found in verdicts.items() if not found.refusals]
         if eligible:
             first = facts.students[eligible[0]].number

@@ -7,7 +7,6 @@ from typing import Any, Final, cast
 from sqlalchemy import Column, Table, or_, select, text
 from sqlalchemy.orm import Session
 
-from studentcli import errors
 from studentcli.models import (
     Base,
     CatalogEvent,
@@ -16,17 +15,12 @@ from studentcli.models import (
     Operation,
     StudentCourses,
 )
-from studentcli.records import COURSE, STUDENT, TERM, Field, RecordKind, default_of
+from studentcli.records import Field, RecordKind
 from studentcli.services.checks.finding import Finding, name_record, stream
+from studentcli.services.mending import RULE_TEXTS, complaint
 from studentcli.services.resolve import is_sqlite
 
 BACKUP: Final = "restore a backup that studentcli db backup has made"
-RULE_TEXTS: Final[tuple[tuple[RecordKind, tuple[str, ...]], ...]] = (
-    (TERM, ("grades", "time_zone")),
-    (COURSE, ("requires", "corequisites", "meetings", "restricted", "reserved")),
-    (STUDENT, ("tags",)),
-)
-"""The fields in which rules are written as text, by kind of record."""
 
 
 def check_file(session: Session) -> Iterator[Finding]:
@@ -77,28 +71,18 @@ def check_rule_texts(session: Session) -> Iterator[Finding]:
         query = select(table.c.id, *columns).where(or_(*(c.is_not(None) for c in columns)))
         for record_id, *texts in stream(session, query.order_by(table.c.id)):
             for name, value in zip(names, texts, strict=True):
-                said = None if value is None else _complaint(kind.field(name), value)
+                said = None if value is None else complaint(kind.field(name), value)
                 if said is not None:
                     yield _unreadable(session, kind, kind.field(name), record_id, said)
-
-
-def _complaint(field: Field, value: str) -> str | None:
-    """Say why the text of a field cannot be read, or none."""
-    try:
-        field.read(value)
-    except errors.BadValue as error:
-        return error.message
-    return None
 
 
 def _unreadable(
     session: Session, kind: RecordKind, field: Field, record_id: int, said: str
 ) -> Finding:
-    name = name_record(session, kind, record_id) or f"id {record_id}"
-    default = "NULL" if field.default is None else f"'{default_of(field, ())}'"
+    name = name_record(session, kind, record_id)
     option = f"--{field.name.replace('_', '-')}"
-    mend = (
-        f"UPDATE {kind.plural} SET {field.attribute} = {default} WHERE id = {record_id}; by hand,"
-        f" then studentcli {kind.name} edit {shlex.quote(name)} {option} {field.metavar}"
-    )
-    return Finding("text", f"{kind.name} {name}", f"{field.name} cannot be read: {said}", mend)
+    mend = BACKUP
+    if name is not None:
+        mend = f"studentcli {kind.name} edit {shlex.quote(name)} {option} {field.metavar}"
+    subject = f"{kind.name} {name or f'id {record_id}'}"
+    return Finding("text", subject, f"{field.name} cannot be read: {said}", mend)
