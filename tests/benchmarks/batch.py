@@ -26,7 +26,13 @@ from pathlib import Path
 from typing import Final
 
 from tests.benchmarks import others
-from tests.benchmarks.loads import Rows, finished_rows, load_best, load_plainly
+from tests.benchmarks.loads import (
+    Finished,
+    finished_rows,
+    load_best,
+    load_plainly,
+    write_in_bulk,
+)
 from tests.benchmarks.processes import Usage, measure
 from tests.benchmarks.school import School, Site, copied, is_held, opened_school
 
@@ -37,6 +43,8 @@ WAYS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 }
 """How a file can be imported on each engine, and the options for it."""
 YARDSTICKS: Final = {"plain": load_plainly, "best": load_best}
+WRITER: Final = "writer"
+"""The import's own bulk writer, with nothing read or decided."""
 TARGETS: Final = {
     ("postgresql", "online", "plain"): 1.2,
     ("postgresql", "bulk", "plain"): 0.4,
@@ -73,7 +81,7 @@ class Figures:
 
 def run_rounds(site: Site, file: Path, chosen: argparse.Namespace) -> None:
     """Measure every way, one after the other in every round, and print the figures."""
-    rows: list[Rows] = []
+    rows: list[Finished] = []
     figures = Figures()
     for number in range(1, chosen.rounds + 1):
         for way, options in WAYS[chosen.engine].items():
@@ -89,7 +97,7 @@ def run_rounds(site: Site, file: Path, chosen: argparse.Namespace) -> None:
                     gc.collect()
                     gc.freeze()
                     require_complete(rows, chosen)
-        for way, load in YARDSTICKS.items():
+        for way, load in {**YARDSTICKS, WRITER: write_in_bulk}.items():
             with copied(site) as copy:
                 figures.seconds[way].append(load(copy, rows))
                 print(f"  round {number}: {way:6} {figures.seconds[way][-1]:7.2f} s", flush=True)
@@ -104,7 +112,7 @@ def tell(figures: Figures, engine: str) -> None:
     for way, seconds in figures.seconds.items():
         print(f"  {way:6} median {statistics.median(seconds):7.2f} s"
               f" ({min(seconds):.2f}-{max(seconds):.2f})")  # fmt: skip
-    for way in WAYS[engine]:
+    for way in (*WAYS[engine], WRITER):
         for yardstick in YARDSTICKS:
             ratios = figures.ratios(way, yardstick)
             target = TARGETS.get((engine, way, yardstick))
@@ -113,13 +121,15 @@ def tell(figures: Figures, engine: str) -> None:
                 f" ({min(ratios):.2f}-{max(ratios):.2f})"
                 + (f", target at most {target}" if target else "")
             )
-        for other in sorted(figures.seconds.keys() - WAYS[engine].keys() - YARDSTICKS.keys()):
+    for way in WAYS[engine]:
+        mine = {*WAYS[engine], *YARDSTICKS, WRITER}
+        for other in sorted(figures.seconds.keys() - mine):
             times = figures.ratios(other, way)
             print(f"  {other} / {way}: {statistics.median(times):.2f}")
     print(f"  memory {max(figures.peaks):.0f} MB, target below {MEMORY_TARGET} MB")
 
 
-def require_complete(rows: Sequence[Rows], chosen: argparse.Namespace) -> None:
+def require_complete(rows: Sequence[Finished], chosen: argparse.Namespace) -> None:
     """Stop when the import did not write one event per row of the file, and a state unless held."""
     held = sum(is_held(n % chosen.students) for n in range(chosen.rows)) if chosen.rules else 0
     counts = [len(finished) for finished in rows]

@@ -3,10 +3,14 @@ r"""The yardsticks of an import: the database's own time for the same finished r
 The *plain load* is what a script or `psql \copy` gives: the file's order, every key and index in
 place. The *best load* is the physical limit: sorted by key, foreign keys and secondary indexes
 dropped and made again. Both are one transaction over a connection with the import's settings.
+
+Beside them, what the import's own bulk writer needs for these rows when nothing is read or decided:
+the difference to the whole import is reading and deciding.
 """
 
 import time
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, Final, cast
 
 from sqlalchemy import Connection, ForeignKeyConstraint, Table
@@ -14,8 +18,11 @@ from sqlalchemy.schema import AddConstraint, DropConstraint
 
 from studentcli.database import Database, normalize_url
 from studentcli.models import EnrollmentEvent, StudentCourses, complete_metadata
+from studentcli.services.bulk import open_load
+from studentcli.services.writer import EVENT_COLUMNS, Rows
 
-Rows = list[tuple[Any, ...]]
+Finished = list[tuple[Any, ...]]
+CHUNK: Final = 20_000
 TABLES: Final = (
     cast("Table", StudentCourses.__table__),
     cast("Table", EnrollmentEvent.__table__),
@@ -27,7 +34,7 @@ def names_of(table: Table, prefix: str = "") -> str:
     return ", ".join(prefix + column.name for column in table.columns)
 
 
-def finished_rows(url: str) -> list[Rows]:
+def finished_rows(url: str) -> list[Finished]:
     """Read what an import wrote, in the file's order and in the driver's own values."""
     states, events = TABLES
     in_file_order = (
@@ -42,7 +49,7 @@ def finished_rows(url: str) -> list[Rows]:
         return [driver.execute(query).fetchall() for query in queries]
 
 
-def load_plainly(url: str, rows: Sequence[Rows]) -> float:
+def load_plainly(url: str, rows: Sequence[Finished]) -> float:
     """Load finished rows as they come; gives the seconds."""
     database = Database(normalize_url(url))
     begun = time.perf_counter()
@@ -52,7 +59,7 @@ def load_plainly(url: str, rows: Sequence[Rows]) -> float:
     return time.perf_counter() - begun
 
 
-def load_best(url: str, rows: Sequence[Rows]) -> float:
+def load_best(url: str, rows: Sequence[Finished]) -> float:
     """Load finished rows as fast as the database can; gives the seconds."""
     database = Database(normalize_url(url))
     begun = time.perf_counter()
@@ -71,6 +78,26 @@ def load_best(url: str, rows: Sequence[Rows]) -> float:
         with database.connect(writes=True) as connection:
             _load_sorted(connection, rows)
             connection.commit()
+    return time.perf_counter() - begun
+
+
+def write_in_bulk(url: str, rows: Sequence[Finished]) -> float:
+    """Write finished rows as a bulk import does, chunk by chunk; gives the seconds.
+
+    One after the other: in an import on PostgreSQL the sending goes on beside the deciding.
+    """
+    states, events = rows
+    database = Database(normalize_url(url))
+    order = [column.name for column in TABLES[1].columns]
+    pick = itemgetter(*(order.index(name) for name in EVENT_COLUMNS))
+    begun = time.perf_counter()
+    with database.session(writes="before the gate") as session:
+        load = open_load(session, len(events), exclusive=True)
+        for start in range(0, len(events), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            load.write(Rows(sorted(states[chunk]), [], [pick(row) for row in events[chunk]]))
+        load.end()
+        session.connection().commit()
     return time.perf_counter() - begun
 
 
@@ -96,14 +123,14 @@ def _foreign_keys(connection: Connection, table: Table) -> set[ForeignKeyConstra
     return set() if connection.dialect.name == "sqlite" else table.foreign_key_constraints
 
 
-def _load_sorted(connection: Connection, rows: Sequence[Rows]) -> None:
+def _load_sorted(connection: Connection, rows: Sequence[Finished]) -> None:
     states, events = rows
     _take_down(connection)
     _load(connection, [sorted(states), events])
     _make_again(connection)
 
 
-def _load(connection: Connection, rows: Sequence[Rows]) -> None:
+def _load(connection: Connection, rows: Sequence[Finished]) -> None:
     driver: Any = connection.connection.driver_connection
     for table, finished in zip(TABLES, rows, strict=True):
         if connection.dialect.name == "sqlite":
