@@ -204,14 +204,14 @@ def within(meetings: tuple[Meeting, ...], first: date | None, last: date | None)
 
 # ── overlapping ──────────────────────────────────────────────────────────────────────────
 
-_PIECE: Final = 5
-"""Minutes for which a week has a bit."""
+_PIECE: Final = 15
+"""Minutes for which a week has a bit: most meetings begin and end at one of these."""
 _DAY: Final = 24 * 60 // _PIECE
 
 
 @lru_cache(maxsize=16384)
 def week_of(meetings: tuple[Meeting, ...]) -> int:
-    """Give a bit for every five minutes of the week in which there is a meeting, on any date.
+    """Give a bit for every piece of the week in which there is a meeting, on any date.
 
     Weeks that have no bit in common belong to meetings of which none overlap.
     """

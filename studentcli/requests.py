@@ -232,6 +232,19 @@ class Decision:
         return self
 
 
+@dataclass(slots=True, frozen=True)
+class Agreed:
+    """Rows of a sync that nothing is decided about.
+
+    Args:
+        rows: they say what is so already.
+        overruled: a later row of their enrollment counts instead.
+    """
+
+    rows: int = 0
+    overruled: int = 0
+
+
 @dataclass(kw_only=True)
 class Consequences:
     """What an operation that is no enrollment request did to enrollments.
@@ -256,6 +269,8 @@ class Policy:
         strict: refuse superseded changes instead of passing over them, and leaving a course that
             another one is taken together with instead of warning.
         planned_at: aware; when a plan was made that is now applied: it dates undated changes.
+        is_sync: what is completed or withdrawn stays as it is when an add asks for it, unless
+            strict; and whoever decides runs the queues, once everything is decided.
     """
 
     now: datetime
@@ -263,6 +278,7 @@ class Policy:
     all_or_none: bool = False
     strict: bool = False
     planned_at: datetime | None = None
+    is_sync: bool = False
     _todays: dict[str, date] = field(default_factory=dict)
 
     def today(self, time_zone: str) -> date:

@@ -70,21 +70,21 @@ def pair(request: pytest.FixtureRequest, new_database: Callable[..., str]) -> An
 @given(
     case=drawn(case),
     chunk=st.sampled_from((1, 2, 7, 10_000)),
+    laid_out=st.sampled_from((0, 10_000)),
     exclusive=st.booleans(),
-    kept=st.sampled_from((0, 5, 10_000)),
 )
 def test_a_batch_gives_what_its_requests_give_one_at_a_time(
     pair: tuple[World, World],
     tmp_path_factory: pytest.TempPathFactory,
     case: Case,
     chunk: int,
+    laid_out: int,
     *,
     exclusive: bool,
-    kept: int,
 ) -> None:
     batch, singles = pair
     content = HEADER + "".join(case.rows)
-    loading: dict[str, Any] = {"chunk": chunk, "exclusive": exclusive, "kept": kept}
+    loading: dict[str, Any] = {"chunk": chunk, "laid_out": laid_out, "exclusive": exclusive}
     policy: dict[str, Any] = {
         "all_or_none": case.all_or_none,
         "allow_waitlist": case.allow_waitlist,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from studentcli.facts import CourseFact, EnrollmentFact, Facts, StudentFact, TermFact
+from studentcli.facts import CourseFact, Courses, EnrollmentFact, Facts, StudentFact, TermFact
 from studentcli.requests import Change, CourseWord, Decision, Policy, Request
 from studentcli.rules import OVERRIDABLE, TRANSITIONS, decide, run_queue
 
@@ -33,7 +33,7 @@ def state(status: str, **fields: Any) -> EnrollmentFact:
 
 
 def facts_with(where: CourseFact, enrollment: EnrollmentFact | None = None) -> Facts:
-    facts = Facts(students={1: ada()}, courses={where.course_id: where})
+    facts = Facts(students={1: ada()}, courses=Courses({where.course_id: where}))
     if enrollment is not None:
         where.put(facts.students[1], enrollment)
     return facts
@@ -182,7 +182,7 @@ def test_a_newcomer_gets_a_seat_a_place_or_a_reason(
 
 def queue_of(*statuses: str, **fields: Any) -> tuple[CourseFact, Facts]:
     where = course(**{"capacity": 1, "waitlist_capacity": 9, **fields})
-    facts = Facts(courses={7: where})
+    facts = Facts(courses=Courses({7: where}))
     for number, status in enumerate(statuses, start=10):
         put(facts, StudentFact(number, f"Q{number}", status), state("waitlisted", place=number))
     return where, facts

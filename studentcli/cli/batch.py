@@ -49,6 +49,8 @@ WHAT = (
 )
 BATCH_COLUMNS = (
     *WHAT,
+    Column("scope", "Scope of the sync"),
+    Column("guards", "Its guards"),
     Column("finished_at", "Finished (UTC)", "time"),
     Column("source_sha256", "SHA-256"),
     Column("reason", "Reason"),

@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from studentcli import errors
-from studentcli.cli import complete
+from studentcli.cli import complete, syncing
 from studentcli.cli.context import Cli, state
 from studentcli.cli.framework import command
 from studentcli.cli.progress import Progress
@@ -26,9 +27,11 @@ from studentcli.render import DECISION_COLUMNS, Column, listing, note, safe_text
 from studentcli.render import error as tell_error
 
 if TYPE_CHECKING:
+    from studentcli.formats.native import EnrollmentReader, RecordReader
     from studentcli.formats.report import Report
     from studentcli.formats.source import CsvSource
     from studentcli.services.batches import BatchOptions, BatchResult
+    from studentcli.services.operations import Act
 
 PANEL = "Files"
 ENROLLMENT_OUTCOMES = (Column("line", "Line", "number"), *DECISION_COLUMNS)
@@ -41,6 +44,8 @@ RECORD_OUTCOMES = (
     Column("message", "Message"),
 )
 ON_ERROR = ("abort", "skip")
+NO_ROWS = {"promoted", "kept"}
+"""Totals that count no rows of the file."""
 FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="CSV file; - is standard input.")]
 OnErrorOption = Annotated[
     str,
@@ -93,12 +98,36 @@ ChunkOption = Annotated[
 ]
 
 
+def _reader_and_act(
+    cli: Cli, source: "CsvSource", options: "BatchOptions"
+) -> "tuple[EnrollmentReader | RecordReader, Act]":
+    """Find out what kind of file it is, and describe what is about to be done with it."""
+    from studentcli.formats.native import reader_of
+    from studentcli.services.syncing.earlier import KIND
+
+    reader = reader_of(source)
+    kind = reader.kind.plural if reader.kind else "enrollments"
+    name = f"import-{kind}" if options.sync is None else KIND
+    act = cli.act(name, channel="csv", source=source.name, source_sha256=source.sha256)
+    if options.sync is None:
+        return reader, act
+    if reader.kind is not None:
+        raise errors.FileUnreadable(
+            f"{source.name} holds {kind}: a sync takes a list of enrollments",
+            hint="import it without --sync, which changes records and removes none",
+        )
+    options.sync = replace(options.sync, written_at=source.written_at)
+    return syncing.sync_reader(cli, source, options.sync, act.now), act
+
+
 @contextmanager
-def _shown(progress: Progress, name: str) -> Iterator[None]:
+def _shown(cli: Cli, progress: Progress, name: str) -> Iterator[None]:
     """Take the bar away at the end; when that comes too early, say what is applied all the same."""
     try:
         yield
-    except errors.StudentcliError:
+    except errors.StudentcliError as error:
+        if isinstance(error, errors.TooManyDrops):
+            syncing.tell_drops(cli, error)
         if state.applied:
             note(f"the first {state.applied} rows of {name} are applied")
         raise
@@ -109,13 +138,13 @@ def _shown(progress: Progress, name: str) -> Iterator[None]:
 def _run_import(
     cli: Cli, source: "CsvSource", report: "Report", options: "BatchOptions"
 ) -> "BatchResult":
-    from studentcli.formats.native import reader_of
     from studentcli.formats.plan import Unplanned
+    from studentcli.requests import Agreed
     from studentcli.services import batches
+    from studentcli.services.syncing.batch import SyncBatch
 
-    reader = reader_of(source)
+    reader, act = _reader_and_act(cli, source, options)
     kind = reader.kind.plural if reader.kind else "enrollments"
-    act = cli.act(f"import-{kind}", channel="csv", source=source.name, source_sha256=source.sha256)
     plan = cli.plan or Unplanned()
     options.planned_at = plan.begin(kind, source, act.now, str(cli.named_database()))
     survey = reader.survey()
@@ -127,15 +156,14 @@ def _run_import(
         progress.restart()
         plan.restart()
         if batch.went_on_after:
-            note(
-                f"{source.name}: the first {batch.went_on_after} rows are done; going on after them"
-            )
+            note(f"{source.name}: {batch.went_on_after} rows are done; going on after them")
             progress.advance(batch.went_on_after)
 
         def take(results: list[Any], cells: dict[int, list[str]]) -> None:
             report.take(results, cells)
             plan.take(results)
-            progress.advance(len(cells))
+            agreed = sum(result.rows for result in results if isinstance(result, Agreed))
+            progress.advance(len(cells) + agreed)
             if options.commit_every:
                 state.applied = progress.done
 
@@ -145,11 +173,12 @@ def _run_import(
         source.require_unchanged()
         plan.verify()
 
-    batch = batches.Batch(reader, survey, act, options, sink_for, verify, plan.confirm)
-    with _shown(progress, source.name):
+    kind_of_batch = batches.Batch if options.sync is None else SyncBatch
+    batch = kind_of_batch(reader, survey, act, options, sink_for, verify, plan.confirm)
+    with _shown(cli, progress, source.name):
         result = batch.run(cli.database, dry_run=cli.dry_run)
     state.recorded = not (cli.dry_run or result.aborted or result.done_as)
-    report.take_promotions(result.promotions)
+    report.take_promotions(result.promotions, of_records=reader.kind is not None)
     plan.finish(dict(result.totals), result.promotions, aborted=result.aborted)
     return result
 
@@ -178,6 +207,8 @@ def _import(cli: Cli, file: FileOptions, rejects: Path | None, options: dict[str
             raise
     with closing(report):
         _tell(cli, source, report, result)
+        if options["sync"] is not None:
+            syncing.tell_kept(cli, options["sync"], result.totals["kept"])
     if result.refused:
         cli.exit_status = errors.ExitStatus.BATCH_REFUSED
 
@@ -193,6 +224,9 @@ def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult"
         cli.done(f"{source.name}: {verb} already as batch {result.done_as}; nothing was changed")
         return
     _tell_refused(cli, report)
+    late = errors.DropDeadline.code
+    if any(line == 0 and refusal.code == late for line, refusal in report.refused):
+        note("hint: --absent withdraw withdraws who is absent, --absent keep leaves them")
     untold = result.refused - len(report.refused)
     if untold > 0:
         counts = ", ".join(f"{count} {code}" for code, count in report.codes.most_common())
@@ -205,7 +239,7 @@ def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult"
         note(f"superseded: {text}")
     if result.went_online:
         note(f"loaded beside others, which takes longer: {result.went_online}")
-    note(_summary(cli, source, result))
+    note(_summary(cli, source, result, report.absent))
     if not result.aborted:
         _tell_consequences(cli, report, result)
     else:
@@ -226,7 +260,8 @@ def _tell_refused(cli: Cli, report: "Report") -> None:
     for line, refusal in report.refused:
         names = near.get(report.missed.get(line), [])
         exists = f"; {' and '.join(names)} exist{'s' * (len(names) == 1)}" if names else ""
-        sys.stderr.write(f"line {line}: {safe_text(refusal.message + exists)} [{refusal.code}]\n")
+        where = f"line {line}" if line else "absent"
+        sys.stderr.write(f"{where}: {safe_text(refusal.message + exists)} [{refusal.code}]\n")
 
 
 def _tell_consequences(cli: Cli, report: "Report", result: "BatchResult") -> None:
@@ -240,8 +275,9 @@ def _tell_consequences(cli: Cli, report: "Report", result: "BatchResult") -> Non
         cli.show_kept(kept)
 
 
-def _summary(cli: Cli, source: "CsvSource", result: "BatchResult") -> str:
-    rows = sum(count for name, count in result.totals.items() if name != "promoted")
+def _summary(cli: Cli, source: "CsvSource", result: "BatchResult", absent: int) -> str:
+    rows = sum(count for name, count in result.totals.items() if name not in NO_ROWS) - absent
+    others = f" and {absent} absent from them" if absent else ""
     counts = ", ".join(f"{count} {name}" for name, count in result.totals.items()) or "no rows"
     if cli.dry_run:
         verb = "forecast, nothing was changed: would be "
@@ -253,7 +289,18 @@ def _summary(cli: Cli, source: "CsvSource", result: "BatchResult") -> str:
     same = f", same file as batch {result.same_as}" if result.same_as else ""
     left = f", {source.passed_over} left out" if source.passed_over else ""
     target = cli.named_database()
-    return f"{source.name}: {verb}{counts} of {rows} rows{left} into {target}{number}{same}"
+    return f"{source.name}: {verb}{counts} of {rows} rows{others}{left} into {target}{number}{same}"
+
+
+def _require_sensible(on_error: str, commit_every: int | None, *, is_whole: bool) -> None:
+    """Refuse options that do not go together; a bulk load and a sync are whole, or nothing."""
+    if on_error not in ON_ERROR:
+        raise errors.Usage(f"--on-error {on_error!r} is neither {' nor '.join(ON_ERROR)}")
+    if commit_every and (on_error != "skip" or is_whole):
+        raise errors.Usage(
+            "--commit-every needs --on-error skip, and goes without --exclusive and --sync",
+            hint="what is committed stays applied, whatever the rows after it are",
+        )
 
 
 def import_(
@@ -274,18 +321,18 @@ def import_(
     commit_every: CommitEveryOption = None,
     exclusive: ExclusiveOption = False,
     chunk: ChunkOption = 20_000,
+    sync: syncing.SyncOption = False,
+    scope: syncing.ScopeOption = None,
+    absent: syncing.AbsentOption = None,
+    max_drops: syncing.MaxDropsOption = None,
+    last_wins: syncing.LastWinsOption = False,
+    allow: syncing.AllowOption = None,
 ) -> None:
     """Import students, terms, courses or enrollments.
 
     Example: studentcli import fall.csv -n
     """
-    if on_error not in ON_ERROR:
-        raise errors.Usage(f"--on-error {on_error!r} is neither {' nor '.join(ON_ERROR)}")
-    if commit_every and (on_error != "skip" or exclusive):
-        raise errors.Usage(
-            "--commit-every needs --on-error skip, and goes without --exclusive",
-            hint="what is committed stays applied, whatever the rows after it are",
-        )
+    _require_sensible(on_error, commit_every, is_whole=exclusive or sync)
     options = {
         "on_error": on_error,
         "chunk": chunk,
@@ -295,7 +342,12 @@ def import_(
         "run_id": run_id,
         "commit_every": commit_every,
         "exclusive": exclusive,
-    }
+        "sync": syncing.read_options(
+            cli,
+            {"sync": sync, "scope": scope, "absent": absent, "max_drops": max_drops,
+             "last_wins": last_wins, "allow": allow},
+        ),
+    }  # fmt: skip
     source = FileOptions(file, encoding, delimiter, mapping, rows, where)
     _import(cli, source, rejects, options)
 

@@ -172,7 +172,8 @@ def _tell_moved(cli: Cli, check: "PlanCheck") -> None:
         if count == SHOWN:
             note(f"… and {check.moved - SHOWN} more")
             break
-        line = "the waitlists" if row["line"] is None else f"line {row['line']}"
+        without = "absent" if row["student"] else "the waitlists"
+        line = without if row["line"] is None else f"line {row['line']}"
         who = " in ".join(row[name] for name in ("student", "course") if row[name])
         told = f"{line}: {who and f'{who}: '}planned {row['planned']}; now {row['now']}"
         sys.stderr.write(f"{safe_text(told)}\n")
@@ -195,10 +196,16 @@ def _show(cli: Cli, path: Path, *, rows: bool, everything: bool) -> None:
             [{"result": result, "rows": count} for result, count in totals.items()],
             COUNTS,
             cli.fmt,
-            title=f"{header['file']} into {header['database']}, planned {header['planned_at']}",
+            title=_title(header),
         )
     if not last.get("would_be_applied", True) and not cli.quiet:
         note("nothing would be applied: rows are refused")
+
+
+def _title(header: dict[str, Any]) -> str:
+    scope = header["options"].get("scope")
+    of = f" as the truth for {scope}" if scope else ""
+    return f"{header['file']}{of} into {header['database']}, planned {header['planned_at']}"
 
 
 def _rows(plan: "Plan", *, everything: bool) -> Iterator[dict[str, Any]]:
@@ -207,6 +214,7 @@ def _rows(plan: "Plan", *, everything: bool) -> Iterator[dict[str, Any]]:
 
     for line in plan.rows():
         promotions = line.pop("promotions", [])
+        line["line"] = line["line"] or None
         if everything or line["result"] not in {"unchanged", "superseded"}:
             yield {**line, "change": in_words(line)}
         yield from map(_moved_up, promotions)

@@ -198,6 +198,48 @@ def _cron() -> str:
     )
 
 
+SYNC_WORDS: Final = {
+    "the file": "student, course, term, section; also effective_on (the date of a first"
+    " enrollment), override, reason and request, but no action. A row outside the scope is"
+    " refused. --where term=2026FA leaves rows of other terms out.",
+    "what is over": "Who has completed or withdrawn is never touched; a row about them is passed"
+    " over as superseded (--strict refuses it).",
+    "--absent": "drop; withdraw (who waits is dropped); or keep. Past its deadline a drop or a"
+    " withdrawal is refused and listed, as a row is. Who is absent and may be meant by a row that"
+    " names nobody is kept.",
+    "--last-wins": "Rows of one enrollment that disagree are refused; with this the last counts.",
+}
+SYNC_GUARDS: Final = {
+    "too-many-drops": "More than --max-drops: a share of the live enrollments in the scope and in"
+    " each course ({share}% if left out; {few} drops are always allowed, but everybody of a course"
+    " only with 100%), or a number in the scope, or both.",
+    "empty-file": "No rows. --allow empty-file lets it through.",
+    "older-file": "The file of an earlier sync of the very same scope that another one came after,"
+    " or a file that was written before the last one: by its time of change, which a copy loses and"
+    " standard input does not have. A sync that was undone does not count. --allow older-file lets"
+    " it through.",
+}
+
+
+def _sync() -> str:
+    from studentcli.services.syncing.guards import DEFAULT_SHARE, FEW
+
+    return _page(
+        _paragraph(
+            "import FILE --sync --scope term=2026FA[,course=CS*] makes a list of enrollments the"
+            " truth for a term, or for some of its courses: whoever is enrolled or waitlisted"
+            " there and not in the file is dropped, then the file's new rows are added, then the"
+            " waitlists move up, all in one transaction. -n and plan show it first; undo takes"
+            " it back."
+        ),
+        _pairs(SYNC_WORDS.items()),
+        f"Guards stop a sync before anything is changed, with exit code {ExitStatus.GUARD}:",
+        _pairs(
+            (code, text.format(share=DEFAULT_SHARE, few=FEW)) for code, text in SYNC_GUARDS.items()
+        ),
+    )
+
+
 def _folder() -> str:
     """Give the folder of the `studentcli` that cron is to run: this installation's."""
     here = Path(sysconfig.get_path("scripts"))
@@ -212,5 +254,6 @@ TOPICS: Final = {
     "environment": Topic(
         "environment variables, settings files, the default database", _environment
     ),
+    "sync": Topic("a file as the truth for a term, and what guards it", _sync),
     "cron": Topic("crontab lines to copy", _cron),
 }

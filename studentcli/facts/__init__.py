@@ -4,7 +4,7 @@ Loaded under lock by the services, moved forward by every decision, so that the 
 the same operation sees the one before. `Facts.move` is the only place where a state changes.
 """
 
-from studentcli.facts.courses import CourseFact, TermFact
+from studentcli.facts.courses import CourseFact, Courses, TermFact
 from studentcli.facts.moving import Event, Facts, JournalEntry, Key, Mark, Move
 from studentcli.facts.people import (
     NO_GRANTS,
@@ -20,6 +20,7 @@ __all__ = [
     "NO_GRANTS",
     "NO_HOURS",
     "CourseFact",
+    "Courses",
     "EnrollmentFact",
     "Event",
     "Facts",

@@ -1,12 +1,16 @@
 """A course with its term, its seats and its queue."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from types import MappingProxyType
+from typing import Final
 
 from studentcli.conditions import Required, Reservation, TagTerm
 from studentcli.facts.people import EnrollmentFact, StudentFact
 from studentcli.meetings import Meeting, week_of
+from studentcli.vocabulary import SEATED_STATUSES
 
 
 @dataclass(slots=True, eq=False)
@@ -109,21 +113,22 @@ class CourseFact:
 
     def put(self, student: StudentFact, after: EnrollmentFact | None) -> None:
         """Let a student's enrollment stand as `after`; seats and queue follow."""
-        before = student.enrollments.get(self.course_id)
-        if student.load is not None and before is None and after is not None:
-            student.load.add(self, after)
-        else:
+        course_id, enrollments = self.course_id, student.enrollments
+        before = enrollments.get(course_id)
+        if before is not None or after is None:
             student.load = None
+        elif student.load is not None:
+            student.load.add(self, after)
         if before is not None:
-            if before.is_seated:
+            if before.status in SEATED_STATUSES:
                 self.count(student.tags, -1)
             elif before.status == "waitlisted":
                 del self.queue[student.student_id]
         if after is None:
-            del student.enrollments[self.course_id]
+            del enrollments[course_id]
             return
-        student.enrollments[self.course_id] = after
-        if after.is_seated:
+        enrollments[course_id] = after
+        if after.status in SEATED_STATUSES:
             self.count(student.tags, 1)
         elif after.status == "waitlisted":
             self.queue[student.student_id] = after
@@ -134,3 +139,24 @@ class CourseFact:
         for reservation in self.reserved:
             if reservation.tag in tags:
                 self.filled[reservation.tag] = self.filled.get(reservation.tag, 0) + seats
+
+
+class Courses(dict[int, CourseFact]):
+    """Courses by id, which also tell those of a code. A course can be put anew, not taken out."""
+
+    def __init__(self, courses: Mapping[int, CourseFact] = MappingProxyType({})) -> None:
+        super().__init__(courses)
+        self._by_code: dict[str, dict[int, None]] = {}
+        self._sorted = 0
+
+    def of_code(self, code: str) -> Collection[int]:
+        """Give the ids of the courses of a code."""
+        if self._sorted != len(self):
+            self._by_code.clear()
+            for course_id, course in self.items():
+                self._by_code.setdefault(course.code, {})[course_id] = None
+            self._sorted = len(self)
+        return self._by_code.get(code, NO_IDS)
+
+
+NO_IDS: Final[Collection[int]] = ()

@@ -1,12 +1,13 @@
 """How a state changes: one step, what is recorded of it, and how it is taken back."""
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from typing import NamedTuple
+from functools import partial
+from typing import Final, NamedTuple
 
-from studentcli.facts.courses import CourseFact
+from studentcli.facts.courses import CourseFact, Courses
 from studentcli.facts.people import EnrollmentFact, Grant, StudentFact
 from studentcli.vocabulary import EXTRA_SEATS
 
@@ -27,6 +28,10 @@ class Event(NamedTuple):
     detail: str | None
 
 
+new_event: Final = partial(tuple.__new__, Event)
+"""Makes an event of its fields: the class takes them one by one, at twice the time."""
+
+
 class Move(NamedTuple):
     """One step of an enrollment, as `Facts.move` makes it."""
 
@@ -41,6 +46,8 @@ class Move(NamedTuple):
 
 Key = tuple[int, int]
 """Student id, course id."""
+STATES: Final = 20_000
+"""Different states that are known at a time, to be shared."""
 
 
 class JournalEntry(NamedTuple):
@@ -67,11 +74,15 @@ class Facts:
     """
 
     students: dict[int, StudentFact] = field(default_factory=dict)
-    courses: dict[int, CourseFact] = field(default_factory=dict)
+    courses: Courses = field(default_factory=Courses)
     changed: dict[Key, EnrollmentFact] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     journal: list[JournalEntry] | None = None
-    _shared: dict[tuple[object, ...], EnrollmentFact] = field(default_factory=dict)
+    _states: dict[EnrollmentFact, EnrollmentFact] = field(default_factory=dict)
+    _loaded: dict[tuple[object, ...], EnrollmentFact] = field(default_factory=dict)
+    _seats: dict[date, EnrollmentFact] = field(default_factory=dict)
+    _folded: list[EnrollmentFact] = field(default_factory=list)
+    _numbers: dict[int, int] = field(default_factory=dict)
 
     def locked(self) -> Iterator[CourseFact]:
         """Give the courses whose seats and queues are known, by id."""
@@ -82,22 +93,43 @@ class Facts:
         action, to_status, on, line, grade, detail, instead_of = step
         key = (student.student_id, course.course_id)
         before = student.enrollments.get(course.course_id)
-        if self.journal is not None:
-            self.journal.append(JournalEntry(key, before, key in self.changed))
         place = course.next_place if to_status == "waitlisted" else None
-        from_status = None if before is None else before.status
         if before is None:
-            after = EnrollmentFact(
-                to_status, on, on, on, place, grade, instead_of, ((action, on, grade),),
-                in_table=False, is_moved=True,
-            )  # fmt: skip
+            from_status = None
+            after = _first(step, place)
         else:
-            after = _after(before, step, place)
+            from_status = before.status
+            # What is not about to be written has been: the table has, or gets, a row for it.
+            after = _after(before, step, place, in_table=before.in_table or key not in self.changed)
+        if place is None and instead_of is None:
+            after = self._share(after)
+        event = Event(line, *key, action, from_status, to_status, place, grade, None, on, detail)
+        self._let_stand(student, course, after, event)
+
+    def seat(
+        self, student: StudentFact, course: CourseFact, on: date, line: int | None,
+        detail: str | None,
+    ) -> None:  # fmt: skip
+        """Move a student who never was in a course to a seat: what most rows of a file come to."""
+        after = self._seats.get(on)
+        if after is None:
+            after = self._seats[on] = self._share(_first(Move("enroll", "enrolled", on), None))
+        event = new_event(
+            (line, student.student_id, course.course_id, "enroll", None, "enrolled", None, None,
+             None, on, detail)
+        )  # fmt: skip
+        self._let_stand(student, course, after, event)
+
+    def _let_stand(
+        self, student: StudentFact, course: CourseFact, after: EnrollmentFact, event: Event
+    ) -> None:
+        key = (student.student_id, course.course_id)
+        if self.journal is not None:
+            before = student.enrollments.get(course.course_id)
+            self.journal.append(JournalEntry(key, before, key in self.changed))
         course.put(student, after)
         self.changed[key] = after
-        self.events.append(
-            Event(line, *key, action, from_status, to_status, place, grade, None, on, detail)
-        )
+        self.events.append(event)
 
     def grant(self, student: StudentFact, course_id: int, grant: Grant) -> None:
         """Let an override count for a student in a course."""
@@ -116,43 +148,49 @@ class Facts:
     def shared(
         self, status: str, enrolled_on: date, since: date, grade: str | None
     ) -> EnrollmentFact:
-        """Give the state of an enrollment as the tables hold it: one object for all that are equal.
-
-        Nobody may change it; and no state with a place in a queue is shared.
-        """
+        """Give the state of an enrollment that has no place in a queue, as the table holds it."""
         key = (status, enrolled_on, since, grade)
-        found = self._shared.get(key)
+        found = self._loaded.get(key)
         if found is None:
-            found = self._shared[key] = EnrollmentFact(
-                status, enrolled_on, since, since, grade=grade
-            )
+            fact = EnrollmentFact(status, enrolled_on, since, since, grade=grade)
+            found = self._loaded[key] = self._share(fact)
         return found
 
-    def settle(self, keys: Iterable[Key], *, but: Container[Key]) -> None:
-        """Share the states of enrollments that were written, so that many fit into the memory."""
-        for key in keys:
-            enrollments = self.students[key[0]].enrollments
-            state = enrollments.get(key[1])
-            if state is not None and state.status != "waitlisted" and key not in but:
-                enrollments[key[1]] = self.shared(
-                    state.status, state.enrolled_on, state.status_since, state.grade
-                )
+    def _share(self, state: EnrollmentFact) -> EnrollmentFact:
+        """Give one object for all states that are equal.
+
+        A batch remembers a million enrollments, and they differ in little but their days.
+        """
+        if len(self._states) >= STATES:
+            self._states.clear()
+            self._loaded.clear()
+            self._seats.clear()
+        return self._states.setdefault(state, state)
 
     def size(self) -> int:
-        """Count the enrollments that are known."""
+        """Count the enrollments that are known and not folded up."""
         return sum(len(student.enrollments) for student in self.students.values())
 
-    def forget(self, *, but: Iterable[Key]) -> None:
-        """Let go of what the tables hold about students, so that memory stays flat.
+    def fold(self) -> None:
+        """Fold up what is known about the students who wait in no queue, so that memory stays flat.
 
-        Who waits in a queue stays, and who is named in `but`: their states may not be written.
+        Nothing is forgotten: `unfold` lays it out again before somebody looks at the student.
         """
-        kept = {student_id for student_id, _ in but}
-        for course in self.locked():
-            kept.update(course.queue)
-        for student_id, student in self.students.items():
-            if student_id not in kept:
-                student.forget()
+        for student in self.students.values():
+            if student.enrollments:
+                student.fold(self._number_of)
+
+    def unfold(self, students: Iterable[StudentFact]) -> None:
+        """Lay out again what was folded up."""
+        for student in students:
+            student.unfold(self._folded)
+
+    def _number_of(self, state: EnrollmentFact) -> int:
+        number = self._numbers.get(id(state))
+        if number is None:
+            number = self._numbers[id(state)] = len(self._folded)
+            self._folded.append(state)  # and so its id stays its own
+        return number
 
     def begin_journal(self) -> Mark:
         """Remember moves from now on, so that `rewind` can take them back; gives the mark."""
@@ -182,7 +220,18 @@ class Facts:
         del journal[mark.moves :], self.events[mark.events :]
 
 
-def _after(before: EnrollmentFact, step: Move, place: int | None) -> EnrollmentFact:
+def _first(step: Move, place: int | None) -> EnrollmentFact:
+    """Derive the state that a step leads to where there was none."""
+    on = step.on
+    return EnrollmentFact(
+        step.to_status, on, on, on, place, step.grade, step.instead_of,
+        recorded=((step.action, on, step.grade),), in_table=False, is_moved=True,
+    )  # fmt: skip
+
+
+def _after(
+    before: EnrollmentFact, step: Move, place: int | None, *, in_table: bool
+) -> EnrollmentFact:
     """Derive the state that a step leads to; the one before stays as it is."""
     by_system = step.action == "promote"
     recorded = before.recorded
@@ -193,5 +242,5 @@ def _after(before: EnrollmentFact, step: Move, place: int | None) -> EnrollmentF
         changed_on=before.changed_on if by_system else step.on,
         place=place, grade=step.grade, instead_of=step.instead_of,
         recorded=recorded if by_system else (*recorded, (step.action, step.on, step.grade)),
-        in_table=before.in_table, is_moved=True,
+        in_table=in_table, is_moved=True,
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """A student: enrollments, holds, overrides, and what the courses add up to."""
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -40,14 +41,14 @@ class Grant(NamedTuple):
         return self.until_on is None or on <= self.until_on
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, frozen=True)
 class EnrollmentFact:
-    """The state of one student in one course.
+    """The state of one student in one course; all who are in the same state can share it.
 
     `changed_on` is the date of the last change that somebody asked for (a promotion by the queue
     is none); `instead_of` the course that is given up when the queue gives a seat; `recorded`
     holds (action, date, grade) of the changes already made; `in_table` says whether the table
-    has, or is about to get, a row for it; `is_moved` whether this operation has changed it.
+    had a row for it when it came about; `is_moved` whether this operation has changed it.
     """
 
     status: str
@@ -71,26 +72,48 @@ class EnrollmentFact:
 class Load:
     """What a student's courses add up to, so that a rule need not go through them.
 
-    `week` has a bit for every five minutes in which an enrolled course meets on any date, `hours`
-    the credit hours with a seat by term id; `waits` counts the queues.
+    `week` has a bit for every piece of the week in which an enrolled course meets on any date,
+    `hours` the credit hours with a seat by term id, shared by all for whom they are the same;
+    `waits` counts the queues.
     """
 
     week: int = 0
-    hours: dict[int, Decimal] = field(default_factory=dict)
+    hours: Mapping[int, Decimal] = field(default_factory=lambda: NO_TERMS)
     waits: int = 0
 
     def add(self, course: "CourseFact", enrollment: EnrollmentFact) -> None:
         """Take a course in."""
-        if enrollment.is_seated:
-            if enrollment.status == "enrolled":
+        status = enrollment.status
+        if status in SEATED_STATUSES:
+            if status == "enrolled" and course.week:
                 self.week |= course.week
-            term_id = course.term.term_id
-            self.hours[term_id] = self.hours.get(term_id, NO_HOURS) + course.credit_hours
-        elif enrollment.status == "waitlisted":
+            if course.credit_hours:
+                self.hours = _sum(self.hours, course.term.term_id, course.credit_hours)
+        elif status == "waitlisted":
             self.waits += 1
 
 
 NO_HOURS: Final = Decimal(0)
+NO_TERMS: Final[Mapping[int, Decimal]] = {}
+SUMS: Final = 10_000
+"""Different sums that are known at a time, to be shared."""
+_Hours = Mapping[int, Decimal]
+_sums: Final[dict[tuple[int, int, Decimal], tuple[_Hours, _Hours]]] = {}
+"""What hours become with some more of a term: by the id of what they were, which stays alive."""
+
+
+def _sum(hours: _Hours, term_id: int, more: Decimal) -> _Hours:
+    """Add hours of a term; equal sums of a hundred thousand students are one."""
+    key = (id(hours), term_id, more)
+    known = _sums.get(key)
+    if known is None:
+        if len(_sums) >= SUMS:
+            _sums.clear()
+        known = hours, {**hours, term_id: hours.get(term_id, NO_HOURS) + more}
+        _sums[key] = known
+    return known[1]
+
+
 NO_GRANTS: Final[Mapping[int, tuple[Grant, ...]]] = MappingProxyType({})
 
 
@@ -112,6 +135,8 @@ class StudentFact:
     grants: Mapping[int, tuple[Grant, ...]] = field(default_factory=lambda: NO_GRANTS)
     is_loaded: bool = False
     load: Load | None = None
+    folded: "array[int] | None" = None
+    """The enrollments while they are folded up: course ids, each with the number of its state."""
 
     def load_of(self, courses: Mapping[int, "CourseFact"]) -> Load:
         """Give what the courses add up to, counted at the first use and after a seat was left."""
@@ -121,8 +146,23 @@ class StudentFact:
                 self.load.add(courses[course_id], enrollment)
         return self.load
 
-    def forget(self) -> None:
-        """Let go of what the tables hold."""
-        self.enrollments, self.holds, self.grants = {}, (), NO_GRANTS
-        self.is_loaded = False
-        self.load = None
+    def fold(self, number_of: Callable[[EnrollmentFact], int]) -> None:
+        """Fold the enrollments up into few bytes, unless one of them is a place in a queue."""
+        flat: list[int] = []
+        for course_id, state in self.enrollments.items():
+            if state.place is not None:
+                return
+            flat += (course_id, number_of(state))
+        try:
+            self.folded = array("I", flat)
+        except OverflowError:  # a database that gives its courses very high ids
+            self.folded = array("q", flat)
+        self.enrollments, self.load = {}, None
+
+    def unfold(self, states: Sequence[EnrollmentFact]) -> None:
+        """Lay the enrollments out again."""
+        if self.folded is not None:
+            numbers = iter(self.folded)
+            pairs = zip(numbers, numbers, strict=True)
+            self.enrollments = {course_id: states[number] for course_id, number in pairs}
+            self.folded = None

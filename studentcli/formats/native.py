@@ -44,6 +44,8 @@ class Unreadable:
 
 
 Item = Request | Unreadable
+_USUAL: Final = ("action", "student", "course", "term", "section", "effective_on")
+_EXTRAS: Final = ("grade", "instead_of", "override", "reason", "request")
 _PLACE: Final = ("action", "course", "term", "section", "instead_of")
 _ACTION: Final = values.one_of(*ACTIONS)
 
@@ -111,16 +113,21 @@ class EnrollmentReader:
         # A column that the file does not have is read from an empty cell behind the last one.
         header = {name: index for index, name in enumerate(source.header)}
         self._places = {name: header.get(name, self._width) for name in ENROLLMENT_COLUMNS}
-        self._pick = itemgetter(*self._places.values())
+        self._pick = itemgetter(*(self._places[name] for name in _USUAL))
+        self._pick_extras = itemgetter(*(self._places[name] for name in _EXTRAS))
+        self._has_extras = not header.keys().isdisjoint(_EXTRAS)
         self._words: dict[tuple[str, str, str], CourseWord] = {}
         self._numbers: dict[str, str] = {}
         self._dates: dict[str, date | None] = {"": None}
+        self._actions: dict[str, Action] = {action: action for action in ACTIONS}
+        if self._without_action:
+            self._actions[""] = "enroll"
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Read the file anew, in chunks of about `size` rows."""
         chunk = Chunk([], {})
         open_key: tuple[Any, ...] | None = None
-        for line, cells in self.source.rows():
+        for line, cells in self._rows():
             try:
                 student, change, request_cell = self._read(line, cells)
             except errors.BadValue as error:
@@ -149,6 +156,9 @@ class EnrollmentReader:
             open_key = key
         if chunk.items:
             yield chunk
+
+    def _rows(self) -> Iterator[Row]:
+        return self.source.rows()
 
     def survey(self) -> Survey:
         """Read the file for what it names: the first pass, before any lock."""
@@ -180,21 +190,27 @@ class EnrollmentReader:
     def _read(self, line: int, cells: list[str]) -> tuple[str, Change, str]:
         """Read a row; cells that were met before are looked up, not read again."""
         _require_width(cells, self._width)
-        action, student, course, term, section, on, grade, old, override, reason, request = (
-            self._pick((*cells, ""))
-        )
-        if action not in ACTIONS:
-            action = "enroll" if self._without_action else _cell("action", _ACTION, action)
+        row = (*cells, "")
+        cell, student, course, term, section, on = self._pick(row)
+        action = self._actions.get(cell) or self._action(cell)
         number = self._numbers.get(student) or self._number(student)
         word = self._words.get((course, term, section)) or self._word(course, term, section)
         if on not in self._dates:
             self._dates[on] = _cell("effective_on", values.iso_date, on) if on.strip() else None
-        change = Change(cast("Action", action), word, self._dates[on], line=line)
-        if old.strip():
-            change.instead_of = self._given_up(change, old)
-        if grade or override or reason:
-            _read_extras(change, grade.strip(), override.strip(), reason.strip())
-        return number, change, request.strip() if request else ""
+        change = Change(action, word, self._dates[on], line=line)
+        request = ""
+        if self._has_extras:
+            grade, old, override, reason, request = map(str.strip, self._pick_extras(row))
+            if old:
+                change.instead_of = self._given_up(change, old)
+            if grade or override or reason:
+                _read_extras(change, grade, override, reason)
+        return number, change, request
+
+    def _action(self, cell: str) -> Action:
+        action: Action = _cell("action", _ACTION, cell)
+        self._actions[cell] = action
+        return action
 
     def _given_up(self, change: Change, cell: str) -> CourseWord:
         """Read the course of a swap: the whole word, found among what the student is in."""

@@ -16,10 +16,12 @@ from studentcli import errors
 from studentcli.formats.output import temporary_beside
 from studentcli.formats.source import CsvSource
 from studentcli.render import plain
-from studentcli.requests import Decision, Outcome, Promotion
+from studentcli.requests import Agreed, Decision, Outcome, Promotion
 
 VERSION: Final = 1
 Line = dict[str, Any]
+Place = tuple[float, ...]
+_END: Final[Place] = (float("inf"),)
 
 
 class Unplanned:
@@ -215,14 +217,24 @@ class PlanCheck(Unplanned):
         self._spool.seek(0)
         self._spool.truncate()
         self._planned = self.plan.rows()
+        self._next = next(self._planned, {})
 
     def take(self, results: list[Any]) -> None:
         """Compare the rows of a chunk."""
         for result in results:
             for now in lines_of(result):
-                planned = next(self._planned, {})
+                self._pass_over(_place(now))
+                planned = {}
+                if _place(self._next) == _place(now):
+                    planned, self._next = self._next, next(self._planned, {})
                 if _essence(planned) != _essence(now):
                     self._differ(now, planned)
+
+    def _pass_over(self, place: Place) -> None:
+        """Note what was planned in front of a place and is not decided any more."""
+        while self._next and _place(self._next) < place:
+            self._differ({}, self._next)
+            self._next = next(self._planned, {})
 
     def confirm(self, promotions: list[Promotion]) -> None:
         """Compare whom a file of records moves up, and stop when anything differs."""
@@ -237,18 +249,19 @@ class PlanCheck(Unplanned):
         Raises:
             errors.PlanMoved: nothing is changed then.
         """
+        self._pass_over(_END)
         if self.moved:
+            of = f" of {self.plan.last['rows']}" if self.moved <= self.plan.last["rows"] else ""
             raise errors.PlanMoved(
-                f"{self.moved} of {self.plan.last['rows']} decisions are no longer what was"
-                " planned; nothing was changed"
+                f"{self.moved}{of} decisions are no longer what was planned; nothing was changed"
             )
 
     def _differ(self, now: Line, planned: Line) -> None:
         self.moved += 1
         said = {
-            "line": now.get("line"),
-            "student": now.get("student"),
-            "course": now.get("course") or now.get("record"),
+            "line": now.get("line", planned.get("line")) or None,
+            "student": (now or planned).get("student"),
+            "course": (now or planned).get("course") or (now or planned).get("record"),
             "planned": in_words(planned),
             "now": in_words(now),
         }
@@ -265,13 +278,23 @@ class PlanCheck(Unplanned):
         self._spool.close()
 
 
+def _place(line: Line) -> Place:
+    """Give where a line stands: who is absent in front, then the rows of the file."""
+    return (line.get("line", -1), *line.get("absent", ()))
+
+
 def _essence(line: Line) -> Line:
     """Take the wording away: a sentence may name an hour."""
     return {name: value for name, value in line.items() if name != "message"}
 
 
 def lines_of(result: Any) -> list[Line]:
-    """Give the lines of what came of a request, a record, or a row that cannot be read."""
+    """Give the lines of what came of a request, a record, or a row that cannot be read.
+
+    Who is absent from a sync has line 0; a row that says what is so already has none.
+    """
+    if isinstance(result, Agreed):
+        return []
     if not isinstance(result, Decision):
         return [_record_line(result)]
     lines = [_outcome_line(outcome) for outcome in result.outcomes]
@@ -288,7 +311,8 @@ def _outcome_line(outcome: Outcome) -> Line:
     refusals = outcome.refusals
     return _given(
         {
-            "line": outcome.change.line,
+            "line": outcome.change.line or 0,
+            "absent": None if outcome.change.line else [outcome.student_id, outcome.course_id],
             "student": outcome.student,
             "course": outcome.course,
             "action": outcome.change.action,

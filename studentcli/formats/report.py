@@ -10,7 +10,7 @@ from typing import IO, Any, Final, cast
 from studentcli.formats.output import temporary_beside
 from studentcli.formats.selection import column_name
 from studentcli.render import csv_writer, outcome_row, promotion_row, promotion_sentence
-from studentcli.requests import CourseWord, Decision, Outcome, Promotion, Refusal
+from studentcli.requests import Agreed, CourseWord, Decision, Outcome, Promotion, Refusal
 
 ADDED_COLUMNS: Final = ("_line", "_code", "_reason", "_request")
 SHOWN: Final = 50
@@ -83,6 +83,8 @@ class Report:
         self.promotions: list[Promotion] = []
         self.inactive: set[int] = set()
         """The ids of the students who were active and no longer are."""
+        self.absent = 0
+        """How many changes no row asked for: of who is not in the file of a sync."""
         self._spool: IO[str] | None = None
         if every_row:
             self._spool = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
@@ -95,6 +97,7 @@ class Report:
         self.superseded.clear()
         self.promotions.clear()
         self.inactive.clear()
+        self.absent = 0
         if self.rejects is not None:
             self.rejects.restart()
         if self._spool is not None:
@@ -106,28 +109,34 @@ class Report:
         for result in results:
             if isinstance(result, Decision):
                 self._take_decision(result, cells)
-            else:
+            elif not isinstance(result, Agreed):
                 self._take_other(result, cells)
 
     def _take_decision(self, decision: Decision, cells: dict[int, list[str]]) -> None:
         first = decision.outcomes[0].change.line or 0
         for outcome in decision.outcomes:
             line = outcome.change.line or 0
+            self.absent += not line
             if outcome.result == "refused":
                 self._refuse(line, cells, outcome.refusals[0], first)
                 self._note_missed(line, decision.request.student, outcome)
             elif outcome.result == "superseded" and len(self.superseded) < SHOWN:
                 self.superseded.append(f"line {line}: {outcome.note}")
             if self._spool is not None:  # before the row is made: a million are not wanted
-                self._keep({"line": line, **outcome_row(outcome, forecast=self.forecast)})
+                self._keep(
+                    {"line": outcome.change.line, **outcome_row(outcome, forecast=self.forecast)}
+                )
         for promotion in decision.promotions:
             self._promote(promotion)
             self._keep(promotion_row(promotion, forecast=self.forecast))
 
-    def take_promotions(self, promotions: list[Promotion]) -> None:
-        """Take whom a file of records moved up, once all of it is saved."""
+    def take_promotions(self, promotions: list[Promotion], *, of_records: bool = True) -> None:
+        """Take whom a file of records, or a sync, moved up, once all of it is saved."""
         for promotion in promotions:
             self._promote(promotion)
+            if not of_records:
+                self._keep(promotion_row(promotion, forecast=self.forecast))
+                continue
             self._keep(
                 {
                     "record": promotion.course,
@@ -176,7 +185,7 @@ class Report:
         self.codes[refusal.code] += 1
         if len(self.refused) < SHOWN:
             self.refused.append((line, refusal))
-        if self.rejects is not None:
+        if self.rejects is not None and line:  # who is absent has no row
             self.rejects.add(line, cells.get(line, []), refusal, request)
 
     def _note_missed(self, line: int, student: str | int, outcome: Outcome) -> None:

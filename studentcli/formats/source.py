@@ -16,6 +16,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
@@ -79,6 +80,8 @@ class CsvSource:
             """What was found out about the file and is not the rule, in words."""
             self._identity = self._stat()
             self.sha256 = self._hash()
+            self.written_at = _written_at(name)
+            """When the file was written, in UTC; of standard input nobody knows."""
             self.columns = self._read_columns()
             """The header as it stands there."""
             self.header = self._name_columns()
@@ -271,6 +274,12 @@ class CsvSource:
                 break
             offset += len(raw)
         return errors.FileUnreadable(f"{self.name} is not {name}: {error}", hint=hint)
+
+
+def _written_at(name: str) -> datetime | None:
+    if name == "-" or not stat.S_ISREG((status := Path(name).stat()).st_mode):
+        return None
+    return datetime.fromtimestamp(status.st_mtime, UTC)
 
 
 def _open_bytes(name: str) -> IO[bytes]:

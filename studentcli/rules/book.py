@@ -4,36 +4,44 @@ from collections.abc import Callable, Iterable
 from typing import Final, Literal, NamedTuple
 
 from studentcli import errors
+from studentcli.facts import CourseFact
 from studentcli.requests import Refusal
 from studentcli.rules import admission, load, record
 from studentcli.rules.case import Case
 
 
+def every_course(_: CourseFact) -> bool:
+    """Any course: what the rule looks at belongs to the student or to the day."""
+    return True
+
+
 class Rule(NamedTuple):
-    """A rule: its stable code, the function that judges, and for what it counts.
+    """A rule: its stable code, the function that judges, for what it counts, and where.
 
     `always`: for a seat and for a place in the queue; `seat`: only for a seat, so that it is judged
-    when the queue gives one; `place`: only for a place in the queue.
+    when the queue gives one; `place`: only for a place in the queue. `concerns` tells of a course
+    whether the rule can refuse anybody there: where it says no, `judge` finds nothing, ever.
     """
 
     code: str
     judge: Callable[[Case], Refusal | None]
     counts: Literal["always", "seat", "place"] = "always"
+    concerns: Callable[[CourseFact], object] = every_course
 
 
 ADDING: Final = (
     Rule("student-inactive", admission.student_is_inactive),
-    Rule("course-closed", admission.course_is_closed),
+    Rule("course-closed", admission.course_is_closed, concerns=lambda c: c.status != "open"),
     Rule("hold", admission.hold_on_record),
-    Rule("window-closed", admission.window_is_closed),
-    Rule("restricted", admission.student_is_restricted),
-    Rule("prerequisite-missing", record.prerequisite_is_missing),
-    Rule("duplicate-section", record.section_is_a_duplicate),
-    Rule("repeat-limit", record.repeats_are_used_up),
-    Rule("corequisite-missing", record.corequisite_is_missing, "seat"),
-    Rule("time-conflict", load.time_conflicts, "seat"),
-    Rule("credit-load", load.credit_load_is_exceeded, "seat"),
-    Rule("corequisite-missing", record.corequisite_is_unplanned, "place"),
+    Rule("window-closed", admission.window_is_closed, concerns=lambda c: any(c.window)),
+    Rule("restricted", admission.student_is_restricted, concerns=lambda c: c.restricted),
+    Rule("prerequisite-missing", record.prerequisite_is_missing, concerns=lambda c: c.requires),
+    Rule("duplicate-section", record.section_is_a_duplicate, concerns=lambda c: c.has_sections),
+    Rule("repeat-limit", record.repeats_are_used_up, concerns=lambda c: c.repeats is not None),
+    Rule("corequisite-missing", record.corequisite_is_missing, "seat", lambda c: c.corequisites),
+    Rule("time-conflict", load.time_conflicts, "seat", lambda c: c.week),
+    Rule("credit-load", load.credit_load_is_exceeded, "seat", lambda c: c.credit_hours),
+    Rule("corequisite-missing", record.corequisite_is_unplanned, "place", lambda c: c.corequisites),
     Rule("waitlist-limit", load.waitlists_are_used_up, "place"),
 )
 DROPPING: Final = (
@@ -86,6 +94,11 @@ class Verdict(NamedTuple):
 
 
 CLEAR: Final = Verdict()
+
+
+def rules_of(course: CourseFact, rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Give those of some rules that can refuse anybody in a course."""
+    return tuple(rule for rule in rules if rule.concerns(course))
 
 
 def judge(rules: Iterable[Rule], case: Case) -> Verdict:

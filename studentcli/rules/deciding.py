@@ -38,8 +38,8 @@ def decide_change(case: Case, facts: Facts) -> Outcome:
     if on > policy.today(course.term.time_zone):
         return refuse(outcome, facts, [Refusal("bad-value", f"{on} is a date in the future")])
     verdict = verdict_of(case)
-    if verdict == UNCHANGED:
-        return _unchanged(outcome, case)
+    if verdict == UNCHANGED or _is_over(case, verdict):
+        return _unchanged(outcome, case) if verdict == UNCHANGED else _left_alone(outcome, case)
     if change.effective_on is not None and enrollment is not None:
         if (change.action, on, change.grade) in enrollment.recorded:
             return _unchanged(outcome, case)
@@ -153,6 +153,27 @@ def _superseded(
         return refuse(outcome, facts, [Refusal("superseded", message)])
     outcome.result = "superseded"
     outcome.note = message
+    return outcome
+
+
+def _is_over(case: Case, verdict: str) -> bool:
+    """Tell whether a sync names what is completed or withdrawn, which it does not touch."""
+    policy = case.policy
+    return policy.is_sync and not policy.strict and verdict.startswith("already-")
+
+
+def _left_alone(outcome: Outcome, case: Case) -> Outcome:
+    """Pass over a row of a sync about what is over: a completion, a withdrawal."""
+    enrollment = case.enrollment
+    if enrollment is not None:
+        if (case.change.action, case.on, case.change.grade) in enrollment.recorded:
+            return _unchanged(outcome, case)
+        outcome.status, outcome.grade = enrollment.status, enrollment.grade
+        outcome.note = (
+            f"{outcome.student} {enrollment.status} in {outcome.course} on"
+            f" {enrollment.status_since}, which a sync does not touch"
+        )
+    outcome.result = "superseded"
     return outcome
 
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from studentcli.facts import Facts
+from studentcli.facts import CourseFact, Facts
 from studentcli.requests import Refusal
 from studentcli.rules.book import Verdict
 from studentcli.rules.case import Case
@@ -38,7 +38,7 @@ def place_for(case: Case, facts: Facts, sitting: Verdict) -> Place:
     course = case.course
     if sitting.refusals and lacks_only_others(sitting) and _has_room(case):
         return Place("waitlisted")
-    if not course.queue and not course.reserved and course.has_free_seat:
+    if has_open_seat(course):
         return Place("enrolled")
     seats = Seats(course, case.today)
     blocked = seats.refuse(case.student)
@@ -50,6 +50,11 @@ def place_for(case: Case, facts: Facts, sitting: Verdict) -> Place:
     if not course.queue and (blocked is None or blocked in case.allowed):
         return Place("enrolled", beyond=blocked)
     return _place_in_queue(case, blocked)
+
+
+def has_open_seat(course: CourseFact) -> bool:
+    """Tell whether a free seat is for anybody: nobody waits for it, none is reserved."""
+    return not course.queue and not course.reserved and course.has_free_seat
 
 
 def _has_room(case: Case) -> bool:

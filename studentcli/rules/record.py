@@ -1,12 +1,14 @@
 """What the student's other courses say: prerequisites, corequisites, sections, repeats."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
+from functools import lru_cache
 
 from studentcli.conditions import Required
 from studentcli.facts import CourseFact, EnrollmentFact, TermFact
 from studentcli.grades import scale
 from studentcli.requests import Refusal
 from studentcli.rules.case import Case
+from studentcli.vocabulary import SEATED_STATUSES
 
 Taken = tuple[CourseFact, EnrollmentFact]
 
@@ -19,32 +21,13 @@ def prerequisite_is_missing(case: Case) -> Refusal | None:
     groups = case.course.requires
     if not groups:
         return None
-    codes = {item.code for group in groups for item in group}
-    taken: dict[str, list[Taken]] = {}
-    courses, mine, old = case.courses, case.course, case.given_up
-    for course_id, enrollment in case.student.enrollments.items():
-        course = courses[course_id]
-        if (
-            course.code in codes
-            and enrollment.is_seated
-            and course is not mine
-            and course is not old
-        ):
-            taken.setdefault(course.code, []).append((course, enrollment))
-    added = case.added("seat")
-    missing = [
-        group
-        for group in groups
-        if not any(item.in_progress and item.code in added for item in group)
-        and not any(
-            _is_met(item, pair, mine.term) for item in group for pair in taken.get(item.code, ())
-        )
-    ]
+    added, term = case.added("seat"), case.course.term
+    missing = [group for group in groups if not _is_satisfied(group, case, added)]
     if not missing:
         return None
     wanted = ", and ".join(" or ".join(map(_spelled, group)) for group in missing)
     asked = dict.fromkeys(item.code for group in missing for item in group)
-    have = [_evidence(pair, mine.term) for code in asked for pair in taken.get(code, ())]
+    have = [_evidence(pair, term) for code in asked for pair in _taken(case, code)]
     number = case.student.number
     evidence = f"{number} has {', '.join(have)}" if have else f"{number} has taken none of them"
     return Refusal(
@@ -54,15 +37,47 @@ def prerequisite_is_missing(case: Case) -> Refusal | None:
     )
 
 
+def _taken(case: Case, code: str) -> list[Taken]:
+    """List the other courses of a code in which the student has a seat, or had; not the old one."""
+    courses, mine, old = case.courses, case.course, case.given_up
+    offered, enrollments = courses.of_code(code), case.student.enrollments
+    return [
+        (course, enrollment)
+        for course_id in (offered if len(offered) < len(enrollments) else enrollments)
+        if course_id in enrollments
+        and course_id in offered
+        and (enrollment := enrollments[course_id]).status in SEATED_STATUSES
+        and (course := courses[course_id]) is not mine
+        and course is not old
+    ]
+
+
+def _is_satisfied(group: Iterable[Required], case: Case, added: Container[str]) -> bool:
+    # Plain loops: it is asked for every row of a file.
+    for item in group:
+        for taken in _taken(case, item.code):
+            if _is_met(item, taken, case.course.term):
+                return True
+        if item.in_progress and item.code in added:
+            return True
+    return False
+
+
 def _is_met(item: Required, taken: Taken, term: TermFact) -> bool:
     course, enrollment = taken
     if enrollment.status == "enrolled":
         return item.in_progress and not _begins_later(course.term, term)
-    grade = enrollment.grade or ""
-    grades = scale(course.term.grades)
-    if item.min_grade is None:
-        return grades.passes(grade)
-    return grades.is_at_least(grade, item.min_grade)
+    return _is_enough(course.term.grades, enrollment.grade or "", item.min_grade)
+
+
+@lru_cache(maxsize=4096)
+def _is_enough(grades: str | None, grade: str, least: str | None) -> bool:
+    """Tell whether a grade of a scale is as good as the least one, or passes where none is named.
+
+    There are few grades, and it is asked for every row of a file.
+    """
+    known = scale(grades)
+    return known.passes(grade) if least is None else known.is_at_least(grade, least)
 
 
 def _begins_later(term: TermFact, than: TermFact) -> bool:
@@ -153,25 +168,16 @@ def _listed(refs: Iterable[str]) -> str:
 
 def section_is_a_duplicate(case: Case) -> Refusal | None:
     """Refuse a second section of one code in one term."""
-    course, courses, old = case.course, case.courses, case.given_up
+    course = case.course
     if not course.has_sections:
         return None
-    for course_id, enrollment in case.student.enrollments.items():
-        other = courses[course_id]
-        if (
-            other.code == course.code
-            and other.term is course.term
-            and other is not course
-            and other is not old
-            and enrollment.is_seated
-        ):
+    for other, enrollment in _taken(case, course.code):
+        if other.term is course.term:
             number = case.student.number
-            swap = f"studentcli enroll {number} {course.ref} --instead-of {other.ref}"
             return Refusal(
                 "duplicate-section",
                 f"{number} is {enrollment.status} in {other.ref} already",
-                # To who waits already, asking again changes nothing.
-                f"studentcli drop {number} {other.ref}" if case.is_waiting else swap,
+                f"studentcli enroll {number} {course.ref} --instead-of {other.ref}",
             )
     return None
 
@@ -181,7 +187,8 @@ def repeats_are_used_up(case: Case) -> Refusal | None:
     limit = case.course.repeats
     if limit is None:
         return None
-    done = [course.ref for course, _ in case.others("completed") if course.code == case.course.code]
+    taken = _taken(case, case.course.code)
+    done = [course.ref for course, enrollment in taken if enrollment.status == "completed"]
     if len(done) <= limit:
         return None
     times = {0: "not be repeated", 1: "be repeated once"}.get(limit, f"be repeated {limit} times")

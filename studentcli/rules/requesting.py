@@ -72,7 +72,8 @@ def decide(
     else:
         decision.promotions = asking.promotions
     facts.journal = None
-    _run_queues(decision, student, facts, policy)
+    if not policy.is_sync:
+        _run_queues(decision, student, facts, policy)
     return decision
 
 
@@ -245,10 +246,26 @@ def _refuse_all(decision: Decision, facts: Facts) -> None:
 
 
 def _run_queues(decision: Decision, student: StudentFact, facts: Facts, policy: Policy) -> None:
-    """Run the queues that the request can have moved.
+    """Run the queues that the request can have moved."""
+    touched, asked = touched_queues(decision, student, facts)
+    if not touched:
+        return
+    decision.promotions += run_queues(touched, facts, policy, Asked(student.student_id, asked))
+    for outcome in decision.outcomes:
+        _settle(outcome, facts)
+        warn_of_lapsing(outcome, facts, policy)
 
-    Those of its own courses, and those in which the student waits: less in the term, or a course
-    more that another is taken together with, can be what was missing.
+
+def touched_queues(
+    decision: Decision, student: StudentFact, facts: Facts
+) -> tuple[dict[CourseFact, None], dict[int, Change]]:
+    """List the courses whose queues a request can have moved.
+
+    Its own courses, and those in which the student waits: less in the term, or a course more that
+    another is taken together with, can be what was missing.
+
+    Returns:
+        The courses, and by course id the changes that led to a place in a queue.
     """
     touched: dict[CourseFact, None] = {}
     waits: list[CourseFact] | None = None
@@ -267,12 +284,7 @@ def _run_queues(decision: Decision, student: StudentFact, facts: Facts, policy: 
         waits = waits_of(student, facts) if waits is None else waits
         is_less = outcome.result != "enrolled" or outcome.freed is not None
         touched.update((c, None) for c in waits if is_less or c.is_taken_with(course.code))
-    if not touched:
-        return
-    decision.promotions += run_queues(touched, facts, policy, Asked(student.student_id, asked))
-    for outcome in decision.outcomes:
-        _settle(outcome, facts)
-        warn_of_lapsing(outcome, facts, policy)
+    return touched, asked
 
 
 def _settle(outcome: Outcome, facts: Facts) -> None:

@@ -5,20 +5,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any, Final, Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
 from studentcli import audit, errors
 from studentcli.database import Database
-from studentcli.facts import Key
+from studentcli.facts import StudentFact
 from studentcli.records import RecordKind, RecordRow
 from studentcli.requests import Decision, Policy, Promotion, Refusal, Request, Survey
+from studentcli.services.batch_options import BatchOptions, BatchResult, Reader, Result, Sink
 from studentcli.services.bulk import Load, open_load
-from studentcli.services.catalog import RecordOutcome, Saving
+from studentcli.services.catalog import Saving
 from studentcli.services.exclusive import let_writers_on
 from studentcli.services.loading import Deciding
 from studentcli.services.operations import Act, Recorder, count_outcomes
@@ -26,90 +26,7 @@ from studentcli.services.parts import PartedBatch
 from studentcli.services.runs import begin_run, require_finished, same_file
 from studentcli.services.writer import Rows, finished_rows
 
-KEPT: Final = 1_200_000
-"""Enrollments that a batch remembers: more are looked up again, so that memory stays flat."""
-
-OnError = Literal["abort", "skip"]
-
-
-class Unread(Protocol):
-    """A row that could not be read."""
-
-    line: int
-    refusal: Refusal
-
-
-class Readable(Protocol):
-    """What a reader gives: items in file order, and the cells of each line."""
-
-    items: list[Any]
-    cells: dict[int, list[str]]
-
-
-class Reader(Protocol):
-    """A file that can be read any number of times."""
-
-    def chunks(self, size: int) -> Iterable[Any]:
-        """Read the file anew, in chunks of about `size` rows."""
-
-
-Result = Decision | RecordOutcome | Unread
-Sink = Callable[[list[Any], dict[int, list[str]]], None]
-"""Takes the results of a chunk in file order, and the cells of its lines."""
-
-
-@dataclass
-class BatchOptions:
-    """How a file is to be imported.
-
-    Args:
-        on_error: `abort` applies all rows or none; `skip` applies the good ones.
-        chunk: rows that are decided and written together; the outcome does not depend on it.
-        term: what rows mean that name no term.
-        allow_waitlist: as in `Policy`.
-        all_or_none: as in `Policy`.
-        strict: as in `Policy`.
-        planned_at: as in `Policy`.
-        run_id: names the run: once it is done, it is not done again.
-        kept: enrollments that are remembered; the outcome does not depend on it.
-        commit_every: commit an enrollments file in parts of so many rows: see `parts`.
-        exclusive: let an enrollments file have the enrollment tables for itself: see `bulk`.
-    """
-
-    on_error: OnError = "abort"
-    chunk: int = 20_000
-    term: str | None = None
-    allow_waitlist: bool = True
-    all_or_none: bool = False
-    strict: bool = False
-    planned_at: datetime | None = None
-    run_id: str | None = None
-    kept: int = KEPT
-    commit_every: int | None = None
-    exclusive: bool = False
-
-
-@dataclass
-class BatchResult:
-    """What came of a file: totals by result, the operation, and whether anything was applied."""
-
-    totals: Counter[str] = field(default_factory=Counter)
-    operation_id: int | None = None
-    aborted: bool = False
-    same_as: int | None = None
-    done_as: int | None = None
-    """The operation that did the run of this id already; then nothing was done."""
-    promotions: list[Promotion] = field(default_factory=list)
-    """Whom a file of records moved up; those of requests are in their decisions."""
-    went_online: str | None = None
-    """Why a load that was to have the tables for itself did not get them."""
-    warnings: list[str] = field(default_factory=list)
-    """What a file of records says that was taken as written and does not fit what is around it."""
-
-    @property
-    def refused(self) -> int:
-        """How many rows were refused."""
-        return self.totals["refused"]
+__all__ = ["Batch", "BatchOptions", "BatchResult", "EnrollmentUnit", "Reader", "Result", "Sink"]
 
 
 class _Abort(Exception):
@@ -120,6 +37,9 @@ class _Abort(Exception):
 
 class BatchUnit(Protocol):
     """Decides and writes one chunk after the other, inside a session."""
+
+    def chunks(self, reader: Reader, size: int) -> Iterable[Any]:
+        """Give what is to be decided, in chunks of about `size` rows."""
 
     def process(self, items: list[Any]) -> list[Any]:
         """Decide and write a chunk; gives a result per item, in order."""
@@ -139,6 +59,7 @@ class EnrollmentUnit:
         survey: what the first pass found.
         act: the operation.
         options: how to import.
+        load: where its rows go; none for a forecast.
         operation_id: the operation's number, when it has one.
     """
 
@@ -148,36 +69,48 @@ class EnrollmentUnit:
         survey: Survey,
         act: Act,
         options: BatchOptions,
+        load: Load | None,
+        *,
         operation_id: int | None = None,
     ) -> None:
         self.session = session
         self.act = act
-        self.kept = options.kept
         policy = Policy(
             act.now,
             allow_waitlist=options.allow_waitlist,
             all_or_none=options.all_or_none,
             strict=options.strict,
             planned_at=options.planned_at,
+            is_sync=options.sync is not None,
         )
+        self.promotions: list[Promotion] = []
+        self.kept: dict[str, Any] = {}
+        """What the operation keeps beside the totals."""
         self.deciding = Deciding(session, policy, options.term)
         self.recorder = Recorder(session, act, operation_id)
+        self.load = self.deciding.transcripts.load = load
+        self.laid_out = options.laid_out
         self._ready: Rows | None = None
-        self._written: list[Key] = []
-        self.load: Load | None = None
-        if not self.recorder.is_forecast:
-            self.load = open_load(session, survey.rows, exclusive=options.exclusive)
-        self.deciding.transcripts.load = self.load
         self.deciding.lock(survey.wanted)
+
+    def chunks(self, reader: Reader, size: int) -> Iterable[Any]:
+        """Give the rows of the file."""
+        return reader.chunks(size)
 
     def process(self, items: list[Any]) -> list[Any]:
         """Decide the requests of a chunk, while what the chunk before changed is written."""
         requests = [item for item in items if isinstance(item, Request)]
         students = self.deciding.load(requests)
         with self._writing():
-            decisions = iter(self.deciding.decide(requests, students))
-        self._make_ready()
+            decisions = iter(self.decide(requests, students))
+        self.make_ready()
         return [next(decisions) if isinstance(item, Request) else item for item in items]
+
+    def decide(
+        self, requests: list[Request], students: list[StudentFact | Refusal]
+    ) -> list[Decision]:
+        """Decide requests whose facts are loaded."""
+        return self.deciding.decide(requests, students)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -194,36 +127,39 @@ class EnrollmentUnit:
                 yield
                 written.result()
 
-    def _make_ready(self) -> None:
+    def flush(self) -> None:
+        """Write the rows that are ready."""
+        with self._writing():
+            pass
+
+    def make_ready(self) -> None:
         """Make the rows of a chunk; its states stay known, as the tables do not hold them yet."""
         facts = self.deciding.facts
         changed, events = facts.take()
-        if self.load is not None:
+        if not self.recorder.is_forecast:
             self._ready = finished_rows(
                 self.session.connection(), changed, events, self.recorder.operation_id(),
                 self.act.now,
             )  # fmt: skip
-            facts.settle(self._written, but=changed)
-            self._written = list(changed)
-            if facts.size() > self.kept:
-                self.load.show_states()
-                facts.forget(but=changed)
+        if facts.size() > self.laid_out:
+            facts.fold()
 
     def count(self, results: list[Any], totals: Counter[str]) -> None:
         """Count outcomes; a row that cannot be read is a refused one."""
-        count_outcomes((r for r in results if isinstance(r, Decision)), totals)
-        unread = sum(not isinstance(result, Decision) for result in results)
+        decisions = [result for result in results if isinstance(result, Decision)]
+        count_outcomes(decisions, totals)
+        unread = len(results) - len(decisions)
         if unread:
             totals["refused"] += unread
 
     def finish(self, result: BatchResult) -> None:
         """Write what is left, and the totals."""
-        with self._writing():
-            pass
+        self.flush()
         if self.load is not None:
             self.load.end()
             result.went_online = self.load.went_online
-        result.operation_id = self.recorder.finish(dict(result.totals))
+        result.operation_id = self.recorder.finish({**result.totals, **self.kept})
+        result.promotions = self.promotions
 
 
 class RecordUnit:
@@ -234,6 +170,10 @@ class RecordUnit:
     ) -> None:
         self.saving = Saving(session, kind, act, "upsert", options.term)
         self.saving.lock(survey.keys)
+
+    def chunks(self, reader: Reader, size: int) -> Iterable[Any]:
+        """Give the rows of the file."""
+        return reader.chunks(size)
 
     def process(self, items: list[Any]) -> list[Any]:
         """Save the records of a chunk."""
@@ -342,7 +282,7 @@ class Batch:
         if self._trail is not None:
             self._trail.restart()
         work = self.open_unit(session, self.survey, self.options)
-        for part in self.reader.chunks(self.options.chunk):
+        for part in work.chunks(self.reader, self.options.chunk):
             results = work.process(part.items)
             work.count(results, result.totals)
             take(results, part.cells)
@@ -364,7 +304,7 @@ class Batch:
         options: BatchOptions,
         operation_id: int | None = None,
     ) -> BatchUnit:
-        """Lock what a survey names, and give what decides and writes it.
+        """Pass the gate, take the locks and load the facts.
 
         Args:
             session: in a writing transaction that began before the gate, or a forecast's.
@@ -373,9 +313,18 @@ class Batch:
             operation_id: the operation, when an earlier part has begun it.
         """
         if survey.kind is None:
-            return EnrollmentUnit(session, survey, self.act, options, operation_id)
+            load = self.open_load(session, survey.rows)
+            return EnrollmentUnit(
+                session, survey, self.act, options, load, operation_id=operation_id
+            )
         let_writers_on(session)
         return RecordUnit(session, survey.kind, survey, self.act, options)
+
+    def open_load(self, session: Session, rows: int) -> Load | None:
+        """Choose how so many rows are written; a forecast writes none."""
+        if session.info["forecast"]:
+            return None
+        return open_load(session, rows, exclusive=self.options.exclusive)
 
     def _require_sensible(self) -> None:
         """Refuse options that only enrollments can have."""

@@ -46,9 +46,6 @@ class Load(Protocol):
     def write(self, rows: Rows) -> None:
         """Take the rows of a chunk; on PostgreSQL this may run beside the deciding."""
 
-    def show_states(self) -> None:
-        """Let the tables hold every state that was written."""
-
     def show_events(self) -> None:
         """Let the tables hold every event that was written, quick to find."""
 
@@ -105,9 +102,6 @@ class OnlineLoad:
     def write(self, rows: Rows) -> None:
         """Write the rows."""
         write_rows(self.session.connection(), rows)
-
-    def show_states(self) -> None:
-        """Do nothing: they are there."""
 
     def show_events(self) -> None:
         """Do nothing: they are there."""
@@ -187,7 +181,7 @@ class _Aside:
 
 
 class SqliteLoad:
-    """A bulk load into a SQLite file: events as they come, states when they are asked for.
+    """A bulk load into a SQLite file: events as they come, states in the end.
 
     Args:
         session: in the operation's writing transaction.
@@ -212,10 +206,6 @@ class SqliteLoad:
         """Take the rows of a chunk."""
         self._aside.put(rows)
         add_many(self.connection, EVENTS, EVENT_COLUMNS, rows.events)
-
-    def show_states(self) -> None:
-        """Pour them: whoever looks for a student's goes by the key, which is in place."""
-        self._aside.pour()
 
     def show_events(self) -> None:
         """Make the indexes of the events."""
@@ -267,7 +257,7 @@ class PostgresLoad:
         self._aside.put(rows)
         add_many(self.connection, _TOLD, EVENT_COLUMNS, rows.events)
 
-    def show_states(self) -> None:
+    def _pour(self) -> None:
         """Pour what is aside; from here on readers are kept out, too."""
         if not self._has_rows:
             return
@@ -280,11 +270,11 @@ class PostgresLoad:
 
     def show_events(self) -> None:
         """Pour what is aside and make the indexes of the events."""
-        self.show_states()
+        self._pour()
         self._tables.make_keys(of=EVENTS)
 
     def end(self) -> None:
         """Pour what is left; make indexes and foreign keys, which checks every row."""
-        self.show_states()
+        self._pour()
         for table in TABLES:
             self._tables.make_keys(of=table)

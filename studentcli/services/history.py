@@ -38,10 +38,14 @@ def list_operations(session: Session, *, limit: int) -> list[Row]:
 
 
 def told_totals(totals: dict[str, Any]) -> str:
-    """Write the totals of an operation in one cell; an undo says of which operation it is."""
+    """Write the totals of an operation in one cell; an undo says of which operation it is.
+
+    What a sync keeps of its figures is told by `imports.show_batch`.
+    """
     return ", ".join(
         f"of {name} {count}" if name == "operation" else f"{count} {name}"
         for name, count in totals.items()
+        if name != "sync"
     )
 
 

@@ -68,4 +68,21 @@ def _query() -> Any:
 
 def _rows(session: Session, query: Any) -> list[Row]:
     rows = [dict(row) for row in session.execute(query).mappings()]
-    return [{**row, "totals": told_totals(row["totals"])} for row in rows]
+    return [
+        {**row, **_told_sync(row["totals"]), "totals": told_totals(row["totals"])} for row in rows
+    ]
+
+
+def _told_sync(totals: dict[str, Any]) -> Row:
+    """Write what a sync was about, and the figures that its guards went by."""
+    sync = totals.get("sync")
+    if sync is None:
+        return {"scope": None, "guards": None}
+    told = f"{sync['absent']} of {sync['live']} absent"
+    if sync["widest"]:
+        name, live, drops = sync["widest"]
+        told += f", most in {name} ({drops} of {live})"
+    if sync["held"]:
+        told += f", {sync['held']} more kept for rows that name nobody"
+    limits = f"at most {sync['limits']}" if sync["limits"] else "none is dropped"
+    return {"scope": sync["scope"], "guards": f"{told}; {limits}"}

@@ -5,7 +5,7 @@ a million rows take the same path; only the sets differ.
 """
 
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import astuple
 from datetime import date
 from typing import Any, Final
@@ -33,7 +33,7 @@ from studentcli.requests import (
     Request,
     Wanted,
 )
-from studentcli.rules import decide
+from studentcli.rules import Decider
 from studentcli.services import statements
 from studentcli.services.resolve import (
     CourseIndex,
@@ -67,7 +67,7 @@ class Deciding:
         self.further: Further = session.info.get("further", Further())
         self.terms = load_terms(session)
         self.index = CourseIndex(self.terms, [], policy, term)
-        self.numbers: dict[str, StudentFact] = {}
+        self.numbers: dict[str | int, StudentFact] = {}
         self.transcripts = Transcripts(session, self.facts, self.terms)
         self._movable: set[int] = set()
 
@@ -211,6 +211,19 @@ class Deciding:
         Then what a promotion would free or unblock, until there is nothing more.
         """
         self._take_students(numbers, student_ids, self._queued() | self.further.students)
+        self._follow_moves()
+
+    def let_move_now(self, course_ids: Iterable[int]) -> None:
+        """Say that seats of locked courses become free, after the students were locked."""
+        self._movable.update(course_ids)
+        self.transcripts.expect_leaving()
+        queued = self._queued()
+        self._take_students((), (), queued - self.facts.students.keys(), further=True)
+        if queued:
+            self.read_records(queued)
+        self._follow_moves()
+
+    def _follow_moves(self) -> None:
         while further := self._moved_along():
             self._lock_out_of_turn({c for c in further if not self._is_locked(c)})
             self._movable |= further
@@ -311,19 +324,14 @@ class Deciding:
 
     def load(self, requests: list[Request]) -> list[StudentFact | Refusal]:
         """Load what the rules read about the students; gives the student of each request."""
-        students = [self.student(request) for request in requests]
+        known, find = self.numbers, self.student
+        students = [known.get(request.student) or find(request) for request in requests]
         named = {s.student_id: s for s in students if isinstance(s, StudentFact)}
-        earliest = self._pairs(requests, students)
-        self.transcripts.read(list(named.values()), earliest.keys())
+        whole = self.transcripts.reads_whole_records
+        pairs = () if whole else {(s, c) for s, c, _ in self._pairs(requests, students)}
+        self.transcripts.read(list(named.values()), pairs)
         self.require_waits_locked(named)
-        self.transcripts.read_recorded(
-            [
-                key
-                for key, on in earliest.items()
-                if (enrollment := named[key[0]].enrollments.get(key[1])) is not None
-                and on <= enrollment.status_since
-            ]
-        )
+        self.transcripts.read_recorded(self._back_dated(requests, students))
         return students
 
     def decide(
@@ -332,29 +340,42 @@ class Deciding:
         """Decide requests in their order, loading what they are about unless `load` has done so."""
         if students is None:
             students = self.load(requests)
-        facts, policy, find_course = self.facts, self.policy, self.index.find_for
-        return [
-            decide(request, student, find_course, facts, policy)
-            for request, student in zip(requests, students, strict=True)
-        ]
+        decide = Decider(self.index.find_for, self.facts, self.policy).decide
+        return list(map(decide, requests, students))
+
+    def _back_dated(
+        self, requests: list[Request], students: list[StudentFact | Refusal]
+    ) -> list[Key]:
+        """List the pairs of dated changes that are not later than how the enrollment stands."""
+        found: dict[Key, None] = {}
+        for student_id, course_id, on in self._pairs(requests, students, dated=True):
+            enrollment = self.facts.students[student_id].enrollments.get(course_id)
+            if enrollment is not None and on is not None and on <= enrollment.status_since:
+                found[student_id, course_id] = None
+        return list(found)
 
     def _pairs(
-        self, requests: list[Request], students: list[StudentFact | Refusal]
-    ) -> dict[Key, date]:
-        """List the pairs that requests can be about, each with its earliest date."""
-        earliest: dict[Key, date] = {}
+        self,
+        requests: list[Request],
+        students: list[StudentFact | Refusal],
+        *,
+        dated: bool = False,
+    ) -> Iterator[tuple[int, int, date | None]]:
+        """Give what changes can be about, as student id, course id and the date of the change.
+
+        With `dated` only what has a date is of interest.
+        """
         possible = self.index.possible
         for request, student in zip(requests, students, strict=True):
             if isinstance(student, Refusal):
                 continue
             student_id = student.student_id
             for change in request.changes:
-                on = change.effective_on or date.max
-                courses = possible(change)
+                on = change.effective_on
+                if dated and on is None:
+                    continue
+                for course in possible(change):
+                    yield student_id, course.course_id, on
                 if change.instead_of is not None:
-                    courses = [*courses, *possible(Change("drop", change.instead_of))]
-                for course in courses:
-                    key = (student_id, course.course_id)
-                    if key not in earliest or on < earliest[key]:
-                        earliest[key] = on
-        return earliest
+                    for course in possible(Change("drop", change.instead_of)):
+                        yield student_id, course.course_id, on

@@ -164,9 +164,9 @@ def count_outcomes(
 ) -> Counter[str]:
     """Count the outcomes by result, and the promotions under `promoted`."""
     totals = Counter() if totals is None else totals
-    for decision in decisions:
-        for outcome in decision.outcomes:
-            totals[outcome.result] += 1
-        if decision.promotions:
-            totals["promoted"] += len(decision.promotions)
+    decisions = list(decisions)
+    totals.update([outcome.result for decision in decisions for outcome in decision.outcomes])
+    promoted = sum([len(decision.promotions) for decision in decisions])
+    if promoted:
+        totals["promoted"] += promoted
     return totals

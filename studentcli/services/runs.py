@@ -46,7 +46,7 @@ def begin_run(session: Session, act: Act, run_id: str) -> int | None:
         if found is None:
             act.request_key = key
             return None
-        if not _is_undone(session, found.id):
+        if not is_undone(session, found.id):
             if (found.kind, found.source_sha256) != (act.kind, act.source_sha256):
                 raise errors.AnotherFile(
                     f"run {run_id} was done with another file, as batch {found.id};"
@@ -58,10 +58,10 @@ def begin_run(session: Session, act: Act, run_id: str) -> int | None:
         key = f"run:{run_id}#{turn}"  # an undone run leaves its key to the history
 
 
-def _is_undone(session: Session, operation_id: int) -> bool:
+def is_undone(session: Session, operation_id: int) -> bool:
     """Tell whether an operation was undone; an undo that was itself undone does not count."""
     undoer = session.scalar(select(Operation.undone_by).where(Operation.id == operation_id))
-    return undoer is not None and not _is_undone(session, undoer)
+    return undoer is not None and not is_undone(session, undoer)
 
 
 def require_finished(session: Session, operation_id: int, run_id: str) -> None:

@@ -47,6 +47,11 @@ class Transcripts:
         self.is_about_leaving = False
         """Whether anybody leaves a course: another one may be taken together with it."""
 
+    def expect_leaving(self) -> None:
+        """Say that somebody leaves a course, also when records were read before that was known."""
+        self.is_about_leaving = True
+        self.__dict__.pop("_reads_whole_records", None)
+
     def _list(self, values: Iterable[object]) -> object:
         return list_parameter(values, is_sqlite=self.is_sqlite)
 
@@ -54,7 +59,7 @@ class Transcripts:
         return self.session.connection().execute(query, parameters)
 
     @cached_property
-    def _reads_whole_records(self) -> bool:
+    def reads_whole_records(self) -> bool:
         """Whether any rule looks at a student's other courses.
 
         A simple catalogue needs no more than the pairs that are asked for.
@@ -77,7 +82,8 @@ class Transcripts:
 
     def read(self, students: list[StudentFact], pairs: Iterable[Key] = ()) -> None:
         """Read the records of students that are not loaded yet, or only what is asked of them."""
-        whole = self._reads_whole_records or not pairs
+        self.facts.unfold(students)
+        whole = self.reads_whole_records or not pairs
         parameters: dict[str, Any] = {}
         if whole:
             students = [student for student in students if not student.is_loaded]

@@ -73,7 +73,6 @@ def finished_rows(
             stored[state.status_since], state.place, state.grade, state.instead_of,
         )  # fmt: skip
         (moved if state.in_table else new).append(row)
-        state.in_table = True
     at = stored[recorded_at]
     recorded = [
         (operation_id, at, line, student_id, course_id, action, before, after, place, grade, code,

@@ -23,6 +23,9 @@ KINDS = {
 """How a file is imported: on SQLite the first is a bulk load, too, for it dominates its table."""
 
 
+SYNC = ("--sync", "--scope", "term=ALL", "--max-drops", "90%")
+
+
 def prepare(world: World, folder: Path) -> Path:
     world.import_csv("student\n" + "".join(f"S{n}\n" for n in range(STUDENTS)))
     world.import_csv(
@@ -42,8 +45,8 @@ def prepare(world: World, folder: Path) -> Path:
 def start(world: World, path: Path, kind: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-m", "studentcli", "--database", world.url, "-q", "--wait", "60",
-         "import", str(path), "--on-error", "skip", "--chunk", "200", "--run-id", "night",
-         *KINDS[kind]],
+         "import", str(path), "--on-error", "skip", "--chunk", "200",
+         *(SYNC if kind == "sync" else ("--run-id", "night", *KINDS[kind]))],
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -106,3 +109,51 @@ def test_fifty_kills(
 ) -> None:
     clean = World(new_database(engine))
     kill_at_random_points(world, clean, tmp_path, kind, points=50, seed=2)
+
+
+def kill_syncs_at_random_points(
+    world: World, clean: World, folder: Path, points: int, seed: int
+) -> None:
+    """Kill syncs that drop a fifth, keep the most and add as many, then let one end."""
+    full = prepare(world, folder)
+    prepare(clean, folder)
+    header, *lines = full.read_text().splitlines(keepends=True)
+    lines = [line.removeprefix("enroll,") for line in lines]
+    fifth = len(lines) // 5
+    first, path = folder / "first.csv", folder / "second.csv"
+    first.write_text(header.removeprefix("action,") + "".join(lines[:-fifth]))
+    path.write_text(header.removeprefix("action,") + "".join(lines[fifth:]))
+    for each in (world, clean):
+        assert start(each, first, "sync").wait(120) in {0, 6}
+    before = world.enrollments()
+    began = time.monotonic()
+    assert start(clean, path, "sync").wait(120) in {0, 6}
+    length = time.monotonic() - began
+    draw, killed = random.Random(seed), 0
+    for point in sorted(draw.uniform(0.2, 0.95) for _ in range(points)):
+        process = start(world, path, "sync")
+        time.sleep(point * length)
+        process.kill()
+        if process.wait(60) in {0, 6}:  # the kill came too late
+            break
+        killed += 1
+        assert world.enrollments() in (before, clean.enrollments())
+    assert killed
+    assert start(world, path, "sync").wait(120) in {0, 6}
+    assert world.enrollments() == clean.enrollments()
+    with world.database.session(writes=False) as session:
+        assert check_database(session) == []
+
+
+def test_a_sync_killed_anywhere_and_run_again_ends_like_a_clean_run(
+    world: World, engine: str, new_database: Callable[..., str], tmp_path: Path
+) -> None:
+    kill_syncs_at_random_points(world, World(new_database(engine)), tmp_path, points=3, seed=1)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(2))
+def test_twenty_kills_of_syncs(
+    world: World, engine: str, new_database: Callable[..., str], tmp_path: Path, seed: int
+) -> None:
+    kill_syncs_at_random_points(world, World(new_database(engine)), tmp_path, points=20, seed=seed)

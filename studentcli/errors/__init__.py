@@ -5,56 +5,11 @@ against: they never change once released. Two places catch this tree: the bounda
 command line and that of HTTP.
 """
 
-from enum import IntEnum
-from typing import ClassVar, Self
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-
-class ExitStatus(IntEnum):
-    """The exit codes of every command, each with its meaning in the registrar's words."""
-
-    meaning: str
-
-    def __new__(cls, number: int, meaning: str) -> Self:
-        """Make a number that carries its meaning."""
-        status = int.__new__(cls, number)
-        status._value_ = number
-        status.meaning = meaning
-        return status
-
-    DONE = 0, "done, or already so"
-    UNEXPECTED = 1, "unexpected"
-    USAGE = 2, "the command line or the file cannot be read"
-    NOT_FOUND = 3, "not found, or ambiguous"
-    REFUSED = (
-        4,
-        "refused by a rule (the others are applied unless --all-or-none), or a value that is none",
-    )
-    BUSY = 5, "busy: somebody else holds what is needed; try again"
-    BATCH_REFUSED = 6, "a file was read and some of its rows were refused"
-    DATABASE = 7, "the database is unavailable or not migrated"
-    GUARD = 8, "held by a guard"
-    INTERRUPTED = 130, "interrupted; rolled back"
-    TERMINATED = 143, "terminated; rolled back"
-
-
-class StudentcliError(Exception):
-    """A problem that the user can act upon.
-
-    Args:
-        message: one sentence without a full stop, naming the thing that is wrong.
-        hint: the next command to try; the class's own hint when left out.
-    """
-
-    code: ClassVar[str] = "error"
-    exit_status: ClassVar[ExitStatus] = ExitStatus.UNEXPECTED
-    http_status: ClassVar[int] = 500
-    default_hint: ClassVar[str | None] = None
-
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint or self.default_hint
-
+from studentcli.errors.base import ExitStatus as ExitStatus
+from studentcli.errors.base import StudentcliError as StudentcliError
 
 # ── not found, ambiguous ─────────────────────────────────────────────────────────────────
 
@@ -303,6 +258,19 @@ class MalformedId(BadValue):
     exit_status = ExitStatus.USAGE
 
 
+class OutsideScope(BadValue):
+    """A row of a sync is about a course outside its scope."""
+
+    code = "outside-scope"
+
+
+class RowsDisagree(BadValue):
+    """Two rows of a sync say different things of one enrollment."""
+
+    code = "rows-disagree"
+    default_hint = "leave one of the rows out, or let the last one count with --last-wins"
+
+
 class Usage(StudentcliError):
     """The command was called in a way that cannot be carried out."""
 
@@ -346,6 +314,34 @@ class AnotherFile(StudentcliError):
     code = "another-file"
     exit_status = ExitStatus.GUARD
     http_status = 409
+
+
+class TooManyDrops(StudentcliError):
+    """A sync would drop more of the enrollments in its scope than it may; nothing was changed."""
+
+    code = "too-many-drops"
+    exit_status = ExitStatus.GUARD
+    http_status = 409
+    figures: Sequence[Mapping[str, Any]] = ()
+    """What it went by: rows of the scope and of the courses that would lose somebody."""
+
+
+class EmptyFile(StudentcliError):
+    """The file of a sync has no rows; nothing was changed."""
+
+    code = "empty-file"
+    exit_status = ExitStatus.GUARD
+    http_status = 409
+    default_hint = "--allow empty-file lets it be the truth: nobody is enrolled"
+
+
+class OlderFile(StudentcliError):
+    """The file of a sync is older than the last one of its scope; nothing was changed."""
+
+    code = "older-file"
+    exit_status = ExitStatus.GUARD
+    http_status = 409
+    default_hint = "sync the newest file; --allow older-file takes this one"
 
 
 # ── the database ─────────────────────────────────────────────────────────────────────────

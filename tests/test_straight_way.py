@@ -1,0 +1,178 @@
+"""The straight way gives what the full one gives, or nothing: it never lets anybody past a rule."""
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from studentcli.facts import Facts, StudentFact
+from studentcli.formats.native import ENROLLMENT_COLUMNS
+from studentcli.requests import Decision, Policy, Refusal, Request, Wanted
+from studentcli.rules import Decider, decide
+from studentcli.rules.book import ADDING
+from studentcli.rules.case import Case
+from studentcli.services.loading import Deciding
+from tests.rules.registry import Registry, change
+from tests.strategies import HEADER, REFS, STUDENTS, days, drawn, on_a_database
+from tests.test_batch_equals_singles import EXAMPLES, case, requests_of
+from tests.test_batch_equals_singles import Case as Example
+from tests.world import World
+
+
+@dataclass
+class Desk:
+    """The requests of a file, who asks, and the facts under them."""
+
+    requests: list[Request]
+    students: list[StudentFact | Refusal]
+    deciding: Deciding
+
+    @property
+    def facts(self) -> Facts:
+        """The facts."""
+        return self.deciding.facts
+
+    def decide(self, number: int, look: Any = None) -> Decision:
+        """Decide a request in full."""
+        deciding = self.deciding
+        return decide(
+            self.requests[number], self.students[number], deciding.index.find_for, self.facts,
+            deciding.policy, look=look,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sqlite_stage(new_database: Callable[..., str]) -> Iterator[World]:
+    """Give one database for all the drawn cases: the rules know no engine."""
+    world = World(new_database("sqlite"))
+    yield world
+    world.database.dispose()
+
+
+@pytest.fixture(scope="module")
+def went() -> Iterator[Counter[str]]:
+    """Count what went straight; both ways must have been taken often."""
+    counted: Counter[str] = Counter()
+    yield counted
+    assert counted["straight"] > EXAMPLES
+    assert counted["in full"] > EXAMPLES
+
+
+def easy(rng: Random) -> Example:
+    """Draw a catalogue with room, and a file in which every student adds many courses alone."""
+    drawn_case = case(rng)
+    before = drawn_case.catalogue
+    courses = tuple(
+        {**cells, "capacity": rng.choice((cells["capacity"], 2, 3, 4))} for cells in before.courses
+    )
+    asked = [(number, ref) for number in STUDENTS for ref in REFS]
+    rng.shuffle(asked)
+    more = [
+        add(rng, number, ref) for number, ref in asked if rng.random() < 0.7
+    ]  # fmt: skip
+    return replace(
+        drawn_case, rows=(*more, *drawn_case.rows),
+        catalogue=replace(before, courses=courses, enrolled=before.enrolled[:9]),
+    )  # fmt: skip
+
+
+def add(rng: Random, number: str, ref: str) -> str:
+    """Write a row that adds one course, now and then with what such a row can have beside it."""
+    cells = {
+        "action": "enroll", "student": number, "course": ref,
+        "effective_on": rng.choice(("", *days(-1, 0, 0, 1))),
+        "override": rng.choice((*[""] * 9, "credit-load", "course-full")),
+    }  # fmt: skip
+    cells["reason"] = "because" if cells["override"] or rng.random() < 0.2 else ""
+    return ",".join(cells.get(name, "") for name in ENROLLMENT_COLUMNS) + "\n"
+
+
+def desks(world: World, example: Example, folder: Any, number: int) -> list[Desk]:
+    """Load the facts of a random file over a random catalogue, anew for each desk."""
+    example.catalogue.fill(world)
+    requests = requests_of(HEADER + "".join(example.rows), folder)
+    wanted = Wanted()
+    for request in requests:
+        wanted.add(request)
+    policy = Policy(
+        world.now, allow_waitlist=example.allow_waitlist, all_or_none=example.all_or_none,
+        strict=example.strict,
+    )  # fmt: skip
+    found = []
+    for _ in range(number):
+        with world.database.session(writes=False) as session:
+            deciding = Deciding(session, policy)
+            deciding.lock(wanted)
+            found.append(Desk(requests, deciding.load(requests), deciding))
+    return found
+
+
+def state_of(facts: Facts) -> dict[str, Any]:
+    """Write down all that decisions move."""
+    return {
+        "events": facts.events,
+        "changed": facts.changed,
+        "seats": {c.course_id: (c.taken, c.filled, list(c.queue)) for c in facts.locked()},
+        "students": {s.student_id: s.enrollments for s in facts.students.values()},
+        "loads": {s.student_id: asdict(s.load_of(facts.courses)) for s in facts.students.values()},
+    }
+
+
+@on_a_database(EXAMPLES)
+@given(example=drawn(easy))
+def test_the_straight_way_gives_what_the_full_one_gives(
+    sqlite_stage: World, tmp_path_factory: pytest.TempPathFactory, went: Counter[str],
+    example: Example,
+) -> None:  # fmt: skip
+    one, other = desks(sqlite_stage, example, tmp_path_factory.getbasetemp(), 2)
+    decider = Decider(one.deciding.index.find_for, one.facts, one.deciding.policy)
+    for number, request in enumerate(one.requests):
+        before = copy.deepcopy(state_of(one.facts))
+        full = other.decide(number)
+        decision = decider.straight(request, one.students[number])
+        if decision is None:
+            assert state_of(one.facts) == before
+            decision = one.decide(number)
+            went["in full"] += 1
+        else:
+            went["straight"] += 1
+        assert decision == full
+        assert state_of(one.facts) == state_of(other.facts)
+
+
+@on_a_database(EXAMPLES)
+@given(example=drawn(easy))
+def test_a_rule_finds_nothing_in_a_course_that_does_not_concern_it(
+    sqlite_stage: World, tmp_path_factory: pytest.TempPathFactory, example: Example
+) -> None:
+    (desk,) = desks(sqlite_stage, example, tmp_path_factory.getbasetemp(), 1)
+    judged: list[Case] = []
+
+    def look(case: Case) -> None:
+        judged.append(case)
+        for rule in ADDING:
+            assert rule.concerns(case.course) or rule.judge(case) is None, rule.code
+
+    for number in range(len(desk.requests)):
+        desk.decide(number, look)
+    assert judged
+
+
+def test_an_add_that_lets_its_student_move_up_elsewhere_does_not_go_straight() -> None:
+    registry = Registry()
+    lab = registry.course("LAB", corequisites="LEC")
+    lecture = registry.course("LEC")
+    registry.put(registry.s1, lab, "waitlisted")
+    facts = registry.facts
+    decider = Decider(lambda asked, _: facts.courses[asked.course], facts, Policy(registry.now))  # type: ignore[index]
+    request = Request(registry.s1.number, [change("enroll", lecture)])
+
+    assert decider.straight(request, registry.s1) is None
+    decision = decider.decide(request, registry.s1)
+
+    assert [promotion.course_id for promotion in decision.promotions] == [lab]
