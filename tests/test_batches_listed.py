@@ -53,6 +53,34 @@ def test_rejects_is_csv_of_the_refused_rows(
     assert (row["line"], row["student"], row["course"], row["code"]) == (
         "3", "S2", "ALL/A-1", "student-inactive"
     )  # fmt: skip
+    assert row["message"] == "S2 is inactive"
+
+
+@pytest.mark.usefixtures("imported")
+def test_rejects_tell_what_names_nothing_as_it_was_written_and_rows_that_cannot_be_read(
+    world: World, command: Callable[..., Any]
+) -> None:
+    result, _ = world.import_csv(
+        "student,course,effective_on\nS7,A,\nS1,Z,\nS1,A,tomorrow\n", on_error="skip"
+    )
+    done = command("batch", "rejects", str(result.operation_id), database=world)
+    rows = read_csv(done.stdout)
+    assert [(row["line"], row["student"], row["course"], row["code"]) for row in rows] == [
+        ("2", "S7", "A", "unknown-student"),
+        ("3", "S1", "Z", "unknown-course"),
+        ("4", "", "", "bad-value"),
+    ]
+    assert "tomorrow" in rows[2]["message"]
+    assert done.stderr == ""
+
+
+@pytest.mark.usefixtures("imported")
+def test_rejects_of_a_file_of_records_say_that_they_are_not_kept(
+    world: World, command: Callable[..., Any]
+) -> None:
+    result, _ = world.import_csv("student,status\nS4,gone\nS5,active\n", on_error="skip")
+    done = command("batch", "rejects", str(result.operation_id), database=world)
+    assert "1 refused row is not kept" in done.stderr
 
 
 @pytest.mark.usefixtures("imported")
@@ -63,7 +91,7 @@ def test_rejects_of_an_aborted_file_says_where_to_find_them(
     assert result.aborted
     done = command("batch", "rejects", str(result.operation_id), database=world)
     assert read_csv(done.stdout) == []
-    assert "import FILE --rejects FILE" in done.stderr
+    assert "1 refused row is not kept; import FILE -n --rejects FILE" in done.stderr
 
 
 @pytest.mark.usefixtures("imported")

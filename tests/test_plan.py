@@ -250,6 +250,35 @@ def test_an_aborted_run_can_be_started_again(desk: World, command: Run) -> None:
     assert desk.statuses()["S9", "ALL/BIO-1"] == "enrolled"
 
 
+def test_a_run_that_was_undone_is_done_again_under_its_id(desk: World, command: Run) -> None:
+    arguments = ("import", "fall.csv", "--on-error", "skip", "--run-id", "night")
+    before = desk.enrollments()
+    command(*arguments, database=desk)
+    after = desk.enrollments()
+    for _ in range(2):
+        listed = command("batch", "list", "--format", "json", database=desk)
+        last = json.loads(listed.stdout)[0]
+        assert command("undo", str(last["batch"]), database=desk).returncode == 0
+        assert desk.enrollments() == before
+        again = command(*arguments, database=desk)
+        assert (again.returncode, "done already" in again.stderr) == (6, False), again.stderr
+        assert desk.enrollments() == after
+    assert "done already as batch" in command(*arguments, database=desk).stderr
+
+
+def test_a_plan_applied_under_another_run_id_is_applied_already(desk: World, command: Run) -> None:
+    make(desk, command, "--on-error", "skip")
+    first = command("apply", "plan.jsonl", "fall.csv", "--run-id", "night", database=desk)
+    assert first.returncode == 6, first.stderr
+    before = rows(desk)
+    again = command("apply", "plan.jsonl", "fall.csv", database=desk)
+    assert (again.returncode, rows(desk)) == (0, before)
+    assert "applied already as batch " in again.stderr
+    desk.student("S9")
+    moved = command("apply", "plan.jsonl", "fall.csv", database=desk)
+    assert moved.returncode == 8
+
+
 @pytest.mark.parametrize("run_id", ["", " ", "a b", "#1", "x" * 101])
 def test_what_can_be_no_run_id_is_refused(sqlite_world: World, command: Run, run_id: str) -> None:
     Path("fall.csv").write_text("student\nS1\n")

@@ -171,7 +171,7 @@ def test_a_forecast_tells_the_same_and_writes_nothing(full: World) -> None:
     told = undo(full, done.operation_id, dry_run=True)
     assert desk.rows(full) == before
     made = undo(full, done.operation_id)
-    assert (told.rows, told.promotions) == (made.rows, made.promotions)
+    assert (told.taken_back, told.promotions) == (made.taken_back, made.promotions)
 
 
 def test_a_dated_row_that_was_undone_is_no_longer_recorded(world: World) -> None:
@@ -207,7 +207,7 @@ def test_the_command_says_what_went_back(full: World, command: Callable[..., Any
     )
     again = command("batch", "undo", number, database=full)
     assert again.returncode == 0
-    assert "already undone" in again.stderr
+    assert f"operation {number} is already undone, by operation" in again.stderr
 
 
 def test_the_command_lists_what_stops_it_and_exits_with_4(
@@ -218,9 +218,27 @@ def test_the_command_lists_what_stops_it_and_exits_with_4(
     stopped = command("undo", str(done.operation_id), database=full)
     assert stopped.returncode == 4
     assert "[changed-since]" in stopped.stderr
+    assert f"hint: studentcli undo {newest(full)} first\n" in stopped.stderr
     assert (
         "enrollment\tS2\tALL/A-1\t\t\tchanged-since\tchanged since by operation" in stopped.stdout
     )
+
+
+def test_the_command_says_how_what_stops_it_is_got_out_of_the_way(
+    world: World, command: Callable[..., Any]
+) -> None:
+    world.student("S1", "S2", "S3")
+    world.course("A", capacity=1)
+    world.course("B")
+    world.one("enroll", "S1", "A")
+    world.one("enroll", "S2", "B")
+    result, _ = world.import_csv("action,student,course\ndrop,S1,A\ndrop,S2,B\n")
+    world.one("enroll", "S3", "A")
+    stopped = command("undo", str(result.operation_id), database=world)
+    assert (
+        "hint: studentcli course edit COURSE --capacity N makes room;"
+        " --skip-changed takes the other 1 change back\n"
+    ) in stopped.stderr
 
 
 # ── records ──────────────────────────────────────────────────────────────────────────────

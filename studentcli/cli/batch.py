@@ -1,7 +1,8 @@
 """undo and batch: taking an operation back; the files that were imported."""
 
 from functools import partial
-from typing import Annotated, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,9 @@ from studentcli.cli.context import Cli
 from studentcli.cli.framework import command, new_app
 from studentcli.cli.history import EVENT_COLUMNS, LimitOption
 from studentcli.render import Column, counted, listing, note, record
+
+if TYPE_CHECKING:
+    from studentcli.services.undoing import Undone
 
 PANEL = "Files"
 HINT = "studentcli history lists the operations"
@@ -62,6 +66,7 @@ REJECT_COLUMNS = (
     Column("course", "Course", "key"),
     Column("effective_on", "Effective", "date"),
     Column("code", "Refused by"),
+    Column("message", "Message"),
 )
 EVERY_ROW = 10_000_000
 
@@ -124,14 +129,18 @@ def add_to(app: typer.Typer) -> None:
 
         Example: studentcli batch rejects 9
         """
-        from studentcli.services.imports import list_rejects, show_batch
+        from studentcli.services.imports import count_refused, list_rejects
 
         batch_id = record_number(number, "a batch", BATCH_HINT)
         found = cli.database.read(partial(list_rejects, operation_id=batch_id))
         listing(found, REJECT_COLUMNS, cli.explicit_format or "csv")
-        shown = cli.database.read(partial(show_batch, operation_id=batch_id))
-        if shown["outcome"] == "aborted" and not cli.quiet:
-            note("nothing was applied, so no rows are kept; import FILE --rejects FILE lists them")
+        refused = cli.database.read(partial(count_refused, operation_id=batch_id))
+        if refused > len(found) and not cli.quiet:
+            kept = "refused row is" if refused - len(found) == 1 else "refused rows are"
+            note(
+                f"{refused - len(found)} {kept} not kept;"
+                " import FILE -n --rejects FILE lists what is refused now"
+            )
 
 
 def _show(cli: Cli, batch_id: int, *, rows: bool) -> None:
@@ -161,31 +170,44 @@ def _undo(cli: Cli, number: str, *, skip_changed: bool, reason: str | None) -> N
     act = cli.act("undo", reason=reason)
     unit = partial(undo_operation, operation_id=operation_id, act=act, skip_changed=skip_changed)
     undone = cli.follow(unit, act)
-    rows = [{**row, "code": None, "message": None} for row in undone.rows]
-    rows += [{"from_status": None, "to_status": None, **row} for row in undone.blocked]
-    if rows and not (cli.quiet and not undone.blocked):
-        listing(rows, _filled(rows), cli.fmt)
+    if not cli.quiet or undone.blocked:
+        _list_undone(cli, undone)
     if undone.result == "refused":
         count = len(undone.blocked)
         raise errors.ChangedSince(
             f"operation {number} is not undone: {count} of its changes"
-            f" {'does' if count == 1 else 'do'} not go back"
+            f" {'does' if count == 1 else 'do'} not go back",
+            hint=_way_out(undone),
         )
     cli.done(_sentence(undone, forecast=cli.dry_run))
     cli.show_promotions(undone.promotions)
 
 
-def _filled(rows: list[dict[str, Any]]) -> list[Column]:
-    """Leave out what only a refusal says when there is none."""
-    has_refusals = any(row["code"] is not None for row in rows)
-    return [c for c in UNDONE_COLUMNS if has_refusals or c.name not in {"code", "message"}]
+def _way_out(undone: "Undone") -> str:
+    """Say what makes an undo possible that something stands against."""
+    later = sorted({row["since"] for row in undone.blocked if row["since"]}, reverse=True)
+    ways = [f"studentcli undo {number} first" for number in later[:3]]
+    if not later and {row["code"] for row in undone.blocked} & {"course-full", "seat-reserved"}:
+        ways.append("studentcli course edit COURSE --capacity N makes room")
+    if undone.possible:
+        ways.append(f"--skip-changed takes the other {counted(undone.possible, 'change')} back")
+    return "; ".join(ways) or "studentcli history shows what has changed them"
 
 
-def _sentence(undone: Any, *, forecast: bool) -> str:
+def _list_undone(cli: Cli, undone: "Undone") -> None:
+    """List what went back, then what did not; without what only a refusal says if there is none."""
+    if undone.taken_back or undone.blocked:
+        columns = UNDONE_COLUMNS if undone.blocked else UNDONE_COLUMNS[:-2]
+        listing(chain(undone.rows(), undone.blocked), columns, cli.fmt)
+
+
+def _sentence(undone: "Undone", *, forecast: bool) -> str:
     number = undone.undone
     if undone.result == "unchanged":
-        return f"operation {number} is already undone, or has changed nothing"
-    count = len(undone.rows)
+        if undone.already is not None:
+            return f"operation {number} is already undone, by operation {undone.already}"
+        return f"operation {number} has changed nothing that is left to undo"
+    count = len(undone.taken_back)
     what = f"{counted(count, 'change')} {'would go' if forecast else 'went'} back"
     left = f", {len(undone.blocked)} left as they are" if undone.blocked else ""
     by = "" if undone.operation_id is None else f" (operation {undone.operation_id})"

@@ -159,8 +159,22 @@ def _apply(cli: Cli, path: Path, more: dict[str, Any]) -> None:
         try:
             imports.import_(cli, **more, **options)
         except errors.PlanMoved:
-            _tell_moved(cli, check)
-            raise
+            done_as = _carried_out(cli, check) if check.is_as_done else None
+            if done_as is None:
+                _tell_moved(cli, check)
+                raise
+            cli.done(f"{more['file']}: applied already as batch {done_as}; nothing was changed")
+
+
+def _carried_out(cli: Cli, check: "PlanCheck") -> int | None:
+    """Find the batch that did what was planned, under a run id of its own: its number."""
+    from studentcli.services.imports import find_carried_out
+
+    plan = check.plan
+    kind, sha256 = plan.header["kind"], plan.header["sha256"]
+    return cli.database.read(
+        lambda session: find_carried_out(session, kind, sha256, plan.planned_at)
+    )
 
 
 def _tell_moved(cli: Cli, check: "PlanCheck") -> None:

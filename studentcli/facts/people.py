@@ -146,6 +146,11 @@ class StudentFact:
                 self.load.add(courses[course_id], enrollment)
         return self.load
 
+    def forget(self) -> None:
+        """Let go of what the tables hold, until the records are read again."""
+        self.enrollments, self.folded, self.load = {}, None, None
+        self.holds, self.grants, self.is_loaded = (), NO_GRANTS, False
+
     def fold(self, number_of: Callable[[EnrollmentFact], int]) -> None:
         """Fold the enrollments up into few bytes, unless one of them is a place in a queue."""
         flat: list[int] = []

@@ -214,6 +214,7 @@ class PlanCheck(Unplanned):
     def restart(self) -> None:
         """Begin at the first row again."""
         self.moved = 0
+        self.is_as_done = True
         self._spool.seek(0)
         self._spool.truncate()
         self._planned = self.plan.rows()
@@ -258,6 +259,8 @@ class PlanCheck(Unplanned):
 
     def _differ(self, now: Line, planned: Line) -> None:
         self.moved += 1
+        changes = now.get("promotions") or now.get("result", "unchanged") != "unchanged"
+        self.is_as_done = self.is_as_done and not changes
         said = {
             "line": now.get("line", planned.get("line")) or None,
             "student": (now or planned).get("student"),

@@ -1,6 +1,7 @@
 """Judging one change whose student and course are known, and making it."""
 
 import json
+from typing import Final, Protocol
 
 from studentcli.facts import EnrollmentFact, Event, Facts, Move
 from studentcli.requests import Outcome, Policy, Refusal
@@ -26,6 +27,9 @@ from studentcli.rules.transitions import (
     state_refusal,
     verdict_of,
 )
+
+UNREAD: Final = "unread"
+"""The action of an event about a row that could not be read."""
 
 
 def decide_change(case: Case, facts: Facts) -> Outcome:
@@ -214,13 +218,28 @@ def with_way(refusal: Refusal) -> Refusal:
     return Refusal(refusal.code, refusal.message, way)
 
 
-def _refusal_detail(outcome: Outcome) -> str | None:
-    """Keep what was asked for when it names nothing, and further codes."""
-    detail: dict[str, object] = {}
+def _refusal_detail(outcome: Outcome) -> str:
+    """Keep the sentence, what was asked for when it names nothing, and further codes."""
+    detail: dict[str, object] = {"message": outcome.refusals[0].message}
     if outcome.student_id is None:
         detail["student"] = outcome.student
     if outcome.course_id is None:
         detail["course"] = outcome.course
     if len(outcome.refusals) > 1:
         detail["codes"] = [refusal.code for refusal in outcome.refusals]
-    return json.dumps(detail, ensure_ascii=False) if detail else None
+    return json.dumps(detail, ensure_ascii=False)
+
+
+class Unread(Protocol):
+    """A row that could not be read."""
+
+    line: int
+    refusal: Refusal
+
+
+def unread(row: Unread) -> Event:
+    """Record a row of a file that could not be read: it names nobody, and no course."""
+    detail = json.dumps({"message": row.refusal.message}, ensure_ascii=False)
+    return Event(
+        row.line, None, None, UNREAD, None, None, None, None, row.refusal.code, None, detail
+    )  # fmt: skip

@@ -30,19 +30,40 @@ class Seats:
         free = course.capacity - self.taken
         if free <= 0:
             return "course-full"
-        kept = sum(
-            max(0, kept_for.seats - self.filled.get(kept_for.tag, 0))
-            for kept_for in course.reserved
-            if kept_for.tag not in student.tags and kept_for.is_active(self.today)
-        )
-        return "seat-reserved" if free <= kept else None
+        return "seat-reserved" if free <= self._kept(student.tags) else None
 
-    def take(self, student: StudentFact) -> None:
-        """Let a student sit down."""
-        self.taken += 1
+    def _kept(self, tags: frozenset[str] = frozenset()) -> int:
+        """Count the seats that are kept free for other tags than these."""
+        return sum(
+            max(0, kept_for.seats - self.filled.get(kept_for.tag, 0))
+            for kept_for in self.course.reserved
+            if kept_for.tag not in tags and kept_for.is_active(self.today)
+        )
+
+    @property
+    def spare(self) -> int:
+        """How many seats of a limited course are free beside those kept; below 0 some lack."""
+        return (self.course.capacity or 0) - self.taken - self._kept()
+
+    def has_reserved(self, student: StudentFact) -> bool:
+        """Tell whether seats are reserved for a student."""
+        return any(
+            kept_for.tag in student.tags and kept_for.is_active(self.today)
+            for kept_for in self.course.reserved
+        )
+
+    def copy(self) -> "Seats":
+        """Give the same seats, to be given out otherwise."""
+        other = Seats(self.course, self.today)
+        other.taken, other.filled = self.taken, dict(self.filled)
+        return other
+
+    def take(self, student: StudentFact, seats: int = 1) -> None:
+        """Let a student sit down, or with -1 stand up."""
+        self.taken += seats
         for kept_for in self.course.reserved:
             if kept_for.tag in student.tags:
-                self.filled[kept_for.tag] = self.filled.get(kept_for.tag, 0) + 1
+                self.filled[kept_for.tag] = self.filled.get(kept_for.tag, 0) + seats
 
 
 def fills_two(student: StudentFact, course: CourseFact) -> bool:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
-from studentcli.requests import Decision, Promotion, Refusal
+from studentcli.requests import Decision, Promotion
+from studentcli.rules.deciding import Unread
 from studentcli.services.catalog import RecordOutcome
 from studentcli.services.syncing.options import SyncOptions
 
@@ -14,13 +15,6 @@ LAID_OUT: Final = 300_000
 """Enrollments that a batch has laid out: when there are more they are folded up first."""
 
 OnError = Literal["abort", "skip"]
-
-
-class Unread(Protocol):
-    """A row that could not be read."""
-
-    line: int
-    refusal: Refusal
 
 
 class Readable(Protocol):

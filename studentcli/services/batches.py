@@ -15,7 +15,8 @@ from studentcli import audit, errors
 from studentcli.database import Database
 from studentcli.facts import StudentFact
 from studentcli.records import RecordKind, RecordRow
-from studentcli.requests import Decision, Policy, Promotion, Refusal, Request, Survey
+from studentcli.requests import Agreed, Decision, Policy, Promotion, Refusal, Request, Survey
+from studentcli.rules.deciding import unread
 from studentcli.services.batch_options import BatchOptions, BatchResult, Reader, Result, Sink
 from studentcli.services.bulk import Load, open_load
 from studentcli.services.catalog import Saving
@@ -103,6 +104,8 @@ class EnrollmentUnit:
         students = self.deciding.load(requests)
         with self._writing():
             decisions = iter(self.decide(requests, students))
+        said = [item for item in items if not isinstance(item, Request | Agreed)]
+        self.deciding.facts.events += [unread(item) for item in said]
         self.make_ready()
         return [next(decisions) if isinstance(item, Request) else item for item in items]
 

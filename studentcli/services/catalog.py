@@ -16,6 +16,7 @@ from studentcli.services.consistency import Consistency
 from studentcli.services.loose_ends import LooseEnds
 from studentcli.services.mending import replace_unreadable
 from studentcli.services.near import suggest_student
+from studentcli.services.numbering import numbered
 from studentcli.services.operations import Act, Recorder
 from studentcli.services.queues import (
     QueueRun,
@@ -283,6 +284,7 @@ class Saving:
                 row["code"] = outcome.key[0]
             rows.append(row)
         statement = insert(self.table).returning(self.table.c.id, sort_by_parameter_order=True)
+        rows = numbered(self.session, self.kind.name, rows)
         ids = self.session.connection().execute(statement, rows).scalars().all()
         for outcome, record_id in zip(created, ids, strict=True):
             outcome.record_id = record_id

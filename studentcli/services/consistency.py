@@ -49,13 +49,35 @@ class Consistency:
             before: the row as it is, or none.
             changes: field name → [before, after].
         """
+        new = {name: after for name, (_, after) in changes.items()}
+        is_cancelled = self.kind is COURSE and new.get("status") == "cancelled"
+        if is_cancelled and record_id is not None:
+            refusal = self._refuse_silent_cancel(key, record_id)
+            if refusal is not None:
+                return refusal
+        return self.contradiction(key, before, new)
+
+    def contradiction(self, key: CourseKey, before: Any, new: dict[str, Any]) -> Refusal | None:
+        """Say what of a record contradicts itself or what is around it, or nothing.
+
+        Args:
+            key: the record's.
+            before: the row as it is, or none.
+            new: field name → what it is to be.
+        """
         if self.kind is STUDENT:
             return None
-        new = {name: after for name, (_, after) in changes.items()}
         refusal = self._runs_backward(key, before, new)
         if refusal is None and self.kind is COURSE:
-            refusal = self._refuse_course(key, record_id, new)
+            refusal = self._refuse_course(key, new)
         return refusal
+
+    def expect(self, requirements: Mapping[CourseKey, str | None]) -> None:
+        """Take in what courses will require that are saved together, before they are asked for."""
+        required = self._load_required()
+        for key, text in requirements.items():
+            codes = frozenset(item.code for item in _items(text))
+            required.setdefault(key[1], {})[key] = codes
 
     def _runs_backward(self, key: CourseKey, before: Any, new: dict[str, Any]) -> Refusal | None:
         """Refuse two dates in the wrong order; where a course has none, its term's counts."""
@@ -73,13 +95,7 @@ class Consistency:
                 return Refusal("bad-value", f"{until_when} is before {from_when}")
         return None
 
-    def _refuse_course(
-        self, key: CourseKey, record_id: int | None, new: dict[str, Any]
-    ) -> Refusal | None:
-        if new.get("status") == "cancelled" and record_id is not None:
-            refusal = self._refuse_silent_cancel(key, record_id)
-            if refusal is not None:
-                return refusal
+    def _refuse_course(self, key: CourseKey, new: dict[str, Any]) -> Refusal | None:
         refusal = _refuse_own_company(key, new.get("corequisites"))
         if refusal is None:
             refusal = self._refuse_dates(key, new.get("meetings"))

@@ -14,6 +14,7 @@ from studentcli.facts import HoldFact
 from studentcli.models import Hold, Student
 from studentcli.requests import Consequences, Policy
 from studentcli.services.loading import Deciding
+from studentcli.services.numbering import numbered
 from studentcli.services.operations import Act, Recorder
 from studentcli.services.queues import lock_queues
 from studentcli.services.resolve import find_student, is_sqlite, load_terms
@@ -98,7 +99,8 @@ def _write_placed(recorder: Recorder, student_id: int, student: str, said: Row) 
     hold_id = None
     if not recorder.is_forecast:
         statement = insert(Hold).returning(Hold.id)
-        hold_id = recorder.session.scalars(statement, {**placed, "student_id": student_id}).one()
+        new = numbered(recorder.session, "hold", [{**placed, "student_id": student_id}])
+        hold_id = recorder.session.scalars(statement, new[0]).one()
         changes = {name: [None, text] for name, text in _told(student, said).items()}
         recorder.record_change("hold", hold_id, "placed", changes)
     on = todays(recorder.session, Policy(act.now))

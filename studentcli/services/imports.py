@@ -1,5 +1,6 @@
 """Batches: the operations that were made from files, and the rows that they refused."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -7,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from studentcli import errors
 from studentcli.models import Course, EnrollmentEvent, Operation, Student, Term
+from studentcli.services.events import read_detail
 from studentcli.services.history import REF, told_totals
 from studentcli.services.views import Row
 
@@ -31,12 +33,13 @@ def show_batch(session: Session, operation_id: int) -> Row:
 
 
 def list_rejects(session: Session, operation_id: int) -> list[Row]:
-    """List the refused rows of a batch, by line, as far as its events hold them.
+    """List the refused rows of a batch, by line.
 
-    A batch that was aborted holds none: nothing of it was applied.
+    A file of records keeps none, nor does a batch that was aborted: nothing of it was applied.
 
     Returns:
-        Rows of `line`, `action`, `student`, `course`, `effective_on`, `code`.
+        Rows of `line`, `action`, `student`, `course`, `effective_on`, `code`, `message`; what
+        names nothing is told as it was written.
 
     Raises:
         errors.UnknownOperation: when no batch has that number.
@@ -46,7 +49,7 @@ def list_rejects(session: Session, operation_id: int) -> list[Row]:
     query = (
         select(
             event.line, event.action, Student.student_number.label("student"), REF.label("course"),
-            event.effective_on, event.code,
+            event.effective_on, event.code, event.detail,
         )
         .outerjoin(Student, Student.id == event.student_id)
         .outerjoin(Course, Course.id == event.course_id)
@@ -55,7 +58,38 @@ def list_rejects(session: Session, operation_id: int) -> list[Row]:
         .where(event.action != "pass-over")
         .order_by(event.line, event.id)
     )  # fmt: skip
-    return [dict(row) for row in session.execute(query).mappings()]
+    return [_reject(row) for row in session.execute(query).mappings()]
+
+
+def _reject(row: Any) -> Row:
+    said = read_detail(row["detail"])
+    asked = {name: row[name] or said.get(name) for name in ("student", "course")}
+    return {**row, **asked, "message": said.get("message")}
+
+
+def find_carried_out(session: Session, kind: str, sha256: str, since: datetime) -> int | None:
+    """Find the batch that carried a file out after a time, and was not undone.
+
+    Args:
+        session: any.
+        kind: of the file: `enrollments`, `students`, `courses`, `terms`.
+        sha256: of its content.
+        since: aware.
+    """
+    query = select(Operation.id).where(
+        Operation.source_sha256 == sha256,
+        Operation.kind == f"import-{kind}",
+        Operation.outcome == "done",
+        Operation.undone_by.is_(None),
+        Operation.started_at >= since,
+    )
+    return session.scalar(query.order_by(Operation.id.desc()).limit(1))
+
+
+def count_refused(session: Session, operation_id: int) -> int:
+    """Count the rows that a batch refused, whether or not its events hold them."""
+    query = select(Operation.totals).where(Operation.id == operation_id)
+    return int(session.scalars(query).one().get("refused", 0))
 
 
 def _query() -> Any:

@@ -70,6 +70,8 @@ class Deciding:
         self.numbers: dict[str | int, StudentFact] = {}
         self.transcripts = Transcripts(session, self.facts, self.terms)
         self._movable: set[int] = set()
+        self.reads_named = True
+        """Whether the records of named students are read with those of the queues, or later."""
 
     # ── locks ──
 
@@ -280,7 +282,7 @@ class Deciding:
         if further and not queued <= self.facts.students.keys():
             raise StartAgain(students=queued - self.facts.students.keys())
         if queued:
-            self.read_records(ids)
+            self.read_records(ids if self.reads_named else queued)
 
     def _moved_along(self) -> set[int]:
         """List the courses that a promotion could free or unblock and whose queue is not read yet.

@@ -18,6 +18,7 @@ from studentcli.models import Override
 from studentcli.requests import Consequences, Policy
 from studentcli.rules import require_overridable
 from studentcli.services.loading import Deciding
+from studentcli.services.numbering import numbered
 from studentcli.services.operations import Act, Recorder
 from studentcli.services.overrides_ledger import granted_rows
 from studentcli.services.queues import lock_queues
@@ -143,7 +144,8 @@ def _write_granted(
         _write_revoked(recorder, granted_rows(session, Policy(act.now), listed))
     key = {"student_id": who.student_id, "course_id": where.course_id}
     statement = insert(Override).returning(Override.id)
-    row["override"] = session.scalars(statement, {**key, **said, **by}).one()
+    new = numbered(session, "override", [{**key, **said, **by}])
+    row["override"] = session.scalars(statement, new[0]).one()
     changes = {name: [None, text] for name, text in _told(row).items()}
     recorder.record_change("override", row["override"], "granted", changes)
     return row

@@ -49,6 +49,11 @@ class QueueRun:
         """Give a student who was locked."""
         return self.deciding.facts.students.get(student_id)
 
+    def read(self, student_ids: set[int]) -> None:
+        """Read the records of locked students, unless they are known."""
+        self.deciding.read_records(student_ids)
+        self.deciding.require_waits_locked(student_ids)
+
     def touch_waits(self, student_ids: Iterable[int]) -> None:
         """Say that what the rules read about students has changed."""
         for student_id in student_ids:
@@ -145,7 +150,12 @@ def _has_seat(student: StudentFact, course: CourseFact) -> bool:
 
 
 def lock_queues(
-    session: Session, act: Act, course_ids: set[int], student_ids: set[int] | None = None
+    session: Session,
+    act: Act,
+    course_ids: set[int],
+    student_ids: set[int] | None = None,
+    *,
+    reads: Container[int] | None = None,
 ) -> QueueRun:
     """Lock courses, those in which students wait, their queues, and the students.
 
@@ -154,6 +164,8 @@ def lock_queues(
         act: the operation that changes them.
         course_ids: the courses whose seats or rules change.
         student_ids: the students about whom something changes.
+        reads: of which of them the records are read, when not of all: they can be very many, and
+            then `QueueRun.read` reads some at a time.
 
     Returns:
         The locked facts, whose `finish` runs the queues once the change is written.
@@ -162,10 +174,11 @@ def lock_queues(
     students = student_ids or set()
     deciding.lock_courses(course_ids, student_ids=students)
     deciding.let_move(deciding.facts.courses)
+    deciding.reads_named = reads is None
     deciding.lock_students((), students)
-    deciding.read_records(students)
-    deciding.require_waits_locked(students)
-    return QueueRun(session, deciding, act)
+    run = QueueRun(session, deciding, act)
+    run.read(students if reads is None else {one for one in students if one in reads})
+    return run
 
 
 def courses_moved_by_students(session: Session, student_ids: Iterable[int]) -> set[int]:

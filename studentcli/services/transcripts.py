@@ -50,7 +50,7 @@ class Transcripts:
     def expect_leaving(self) -> None:
         """Say that somebody leaves a course, also when records were read before that was known."""
         self.is_about_leaving = True
-        self.__dict__.pop("_reads_whole_records", None)
+        self.__dict__.pop("reads_whole_records", None)
 
     def _list(self, values: Iterable[object]) -> object:
         return list_parameter(values, is_sqlite=self.is_sqlite)

@@ -1,30 +1,18 @@
 """What an operation did to records (of the catalogue, holds, overrides), and its inverse."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import Date, Integer, Table, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Date, Integer, Table, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from studentcli.database import listed_in
-from studentcli.facts import Grant, HoldFact, Key
-from studentcli.models import (
-    Base,
-    CatalogEvent,
-    Course,
-    EnrollmentEvent,
-    Hold,
-    Hours,
-    Id,
-    Operation,
-    Override,
-    StudentCourses,
-    UtcDateTime,
-)
+from studentcli.facts import Grant, HoldFact
+from studentcli.models import Base, CatalogEvent, Hours, Id, UtcDateTime
 from studentcli.records import COURSE, STUDENT, TERM
 from studentcli.services.operations import Recorder
 from studentcli.services.queues import (
@@ -36,8 +24,6 @@ from studentcli.services.queues import (
 from studentcli.services.resolve import is_sqlite
 
 Values = dict[str, Any]
-Record = tuple[str, int | None]
-"""Kind, id."""
 KINDS: Final = {kind.name: kind for kind in (STUDENT, COURSE, TERM)}
 ORDER: Final = ("term", "course", "student", "hold", "override")
 """Kinds, those that others refer to first."""
@@ -76,20 +62,21 @@ class RecordReturn:
         return f"{self.kind} {'-'.join(key) or self.record_id}"
 
 
-def _table(kind: str) -> Table:
+def table_of(kind: str) -> Table:
+    """Give the table of a kind of record."""
     return Base.metadata.tables[f"{kind}s"]
 
 
 def _attributes(kind: str) -> dict[str, str]:
     """Give the column of every name that events of a kind use."""
-    known = {column.name: column.name for column in _table(kind).c}
+    known = {column.name: column.name for column in table_of(kind).c}
     if kind in KINDS:
         known |= {field.name: field.attribute for field in KINDS[kind].fields}
     return {**known, "student": "student_number"} if kind == "student" else known
 
 
 def _typed(kind: str, attribute: str, text: str | None) -> Any:
-    column = _table(kind).c[attribute].type
+    column = table_of(kind).c[attribute].type
     if text is None:
         return None
     if isinstance(column, Hours):
@@ -130,7 +117,7 @@ def read_record_returns(session: Session, operation_id: int) -> list[RecordRetur
 
 
 def _rows(session: Session, kind: str, events: Iterable[Any]) -> dict[int, Values]:
-    table = _table(kind)
+    table = table_of(kind)
     ids = sorted({event.record_id for event in events if event.kind == kind})
     query = select(table).where(listed_in(table.c.id, ids, is_sqlite=is_sqlite(session)))
     return {row["id"]: dict(row) for row in session.execute(query).mappings()}
@@ -150,7 +137,7 @@ def _invert(one: RecordReturn, step: Any) -> None:
             one.why = "is there again"
         else:
             values = {name: old for name, (old, _) in pairs.items()}
-            empty = dict.fromkeys(column.name for column in _table(one.kind).c)
+            empty = dict.fromkeys(column.name for column in table_of(one.kind).c)
             one.before = empty | values | {"id": one.record_id}
     elif row is None:
         one.why = None if step.action in CREATED else "is gone"
@@ -186,96 +173,6 @@ def named_by(session: Session, returns: list[RecordReturn]) -> tuple[set[int], s
     return courses, students
 
 
-# ── what stands against it ───────────────────────────────────────────────────────────────
-
-
-def find_used(
-    session: Session, operation_id: int, returns: list[RecordReturn], gone: Collection[Key]
-) -> None:
-    """Say of records that others need, or whose key others have, why they cannot go back."""
-    uses = _uses(session, returns, set(gone))
-    for one in returns:
-        if one.why is not None:
-            continue
-        if one.before is None:
-            one.why = uses.get((one.kind, one.record_id))
-            if one.kind == "override":
-                one.why = _override_use(session, operation_id, one)
-        elif one.kind in KEYS and _key_is_taken(session, one):
-            one.why = "its number or code is somebody else's now"
-
-
-def _uses(session: Session, returns: list[RecordReturn], gone: set[Key]) -> dict[Record, str]:
-    """Say of the records to be removed what else refers to them; a query a table, not a record.
-
-    What goes together with them does not count: `gone` enrollments, and records of the same undo.
-    """
-    going = {(one.kind, one.record_id) for one in returns if one.before is None}
-
-    def among(column: Any, kind: str) -> Any:
-        ids = [record_id for its_kind, record_id in going if its_kind == kind]
-        return listed_in(column, ids, is_sqlite=is_sqlite(session))
-
-    uses = dict.fromkeys(_enrollment_users(session, among, gone), "has enrollments")
-    for kind, column, owner, owner_column in (
-        ("course", Course.id, "term", Course.term_id),
-        ("hold", Hold.id, "student", Hold.student_id),
-        ("override", Override.id, "student", Override.student_id),
-        ("override", Override.id, "course", Override.course_id),
-    ):
-        query = select(column, owner_column).where(among(owner_column, owner))
-        for record_id, owner_id in session.execute(query):
-            if (kind, record_id) not in going:
-                uses.setdefault((owner, owner_id), f"has {kind}s")
-    return uses
-
-
-def _enrollment_users(
-    session: Session, among: Callable[[Any, str], Any], gone: set[Key]
-) -> Iterator[Record]:
-    """Give the students and courses of the enrollments that stay."""
-    mine = StudentCourses
-    query = select(mine.student_id, mine.course_id, mine.instead_of_id).where(
-        or_(
-            among(mine.student_id, "student"),
-            among(mine.course_id, "course"),
-            among(mine.instead_of_id, "course"),
-        )
-    )
-    for student_id, course_id, old_id in session.execute(query):
-        if (student_id, course_id) not in gone:
-            yield from (("student", student_id), ("course", course_id), ("course", old_id))
-
-
-def _override_use(session: Session, operation_id: int, one: RecordReturn) -> str | None:
-    from studentcli.services.events import read_detail
-
-    event = EnrollmentEvent
-    query = (
-        select(event.detail)
-        .join(Operation, Operation.id == event.operation_id)
-        .where(
-            event.student_id == (one.now or {})["student_id"],
-            event.detail.like('%"granted"%'),
-            event.operation_id != operation_id,
-            Operation.undone_by.is_(None),
-        )
-    )
-    used = any(
-        one.record_id in read_detail(detail).get("granted", ()) for detail in session.scalars(query)
-    )
-    return "was used since" if used else None
-
-
-def _key_is_taken(session: Session, one: RecordReturn) -> bool:
-    names, before = KEYS[one.kind], one.before or {}
-    if one.now is not None and all(one.now[name] == before[name] for name in names):
-        return False
-    table = _table(one.kind)
-    same = and_(*(table.c[name] == before[name] for name in names))
-    return session.scalar(select(table.c.id).where(same, table.c.id != one.record_id)) is not None
-
-
 # ── taking it back ───────────────────────────────────────────────────────────────────────
 
 
@@ -284,14 +181,7 @@ def see_returns(run: QueueRun, returns: list[RecordReturn]) -> None:
     for one in returns:
         row = one.before or one.now or {}
         if one.kind in KINDS:
-            if one.before is not None and one.now is not None:
-                kind = KINDS[one.kind]
-                changes = {
-                    field: one.before[field.attribute]
-                    for field in kind.fields
-                    if one.before[field.attribute] != one.now[field.attribute]
-                }
-                run.see(kind, one.record_id, changes)
+            _see(run, one, one.before)
             continue
         student = run.student(row["student_id"])
         if student is None:
@@ -312,15 +202,34 @@ def see_returns(run: QueueRun, returns: list[RecordReturn]) -> None:
             student.grants = {**student.grants, row["course_id"]: left}
 
 
+def unsee_returns(run: QueueRun, returns: list[RecordReturn]) -> None:
+    """Let the queues see records of the catalogue as they are: they do not go back after all."""
+    for one in returns:
+        if one.kind in KINDS:
+            _see(run, one, one.now)
+
+
+def _see(run: QueueRun, one: RecordReturn, seen: Values | None) -> None:
+    if one.before is None or one.now is None or seen is None:
+        return
+    kind = KINDS[one.kind]
+    changes = {
+        field: seen[field.attribute]
+        for field in kind.fields
+        if one.before[field.attribute] != one.now[field.attribute]
+    }
+    run.see(kind, one.record_id, changes)
+
+
 def write_returns(recorder: Recorder, returns: list[RecordReturn]) -> None:
     """Write the records that change or come back, and the events of all; removal comes last."""
     connection = recorder.session.connection()
     again = [one for one in returns if one.before is not None and one.now is None]
     for kind, mine in groupby(again, key=lambda one: one.kind):
-        connection.execute(insert(_table(kind)), [dict(one.before or {}) for one in mine])
+        connection.execute(insert(table_of(kind)), [dict(one.before or {}) for one in mine])
     changed = [one for one in returns if one.action == "undone"]
     for kind, mine in groupby(changed, key=lambda one: one.kind):
-        table = _table(kind)
+        table = table_of(kind)
         names = [column.name for column in table.c if column.name != "id"]
         statement = (
             update(table)
@@ -361,6 +270,6 @@ def remove_records(session: Session, returns: list[RecordReturn]) -> None:
     for kind in reversed(ORDER):
         ids = [one.record_id for one in returns if one.kind == kind and one.before is None]
         if ids:
-            column = _table(kind).c.id
+            column = table_of(kind).c.id
             listed = listed_in(column, ids, is_sqlite=is_sqlite(session))
-            session.execute(delete(_table(kind)).where(listed))
+            session.execute(delete(table_of(kind)).where(listed))
