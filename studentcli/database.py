@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -33,6 +33,8 @@ SERIALIZATION_FAILURES = frozenset({"40001", "40P01", "23505"})
 
 
 Result = TypeVar("Result")
+Writes = bool | Literal["before the gate"]
+"""What a transaction is for: to read, to write, or to write once it has passed the gate itself."""
 
 
 class StartAgain(Exception):
@@ -150,20 +152,30 @@ class Database:
         """
         return self._run(unit, writes=False)
 
-    def write(self, unit: Callable[[Session], Result], *, dry_run: bool = False) -> Result:
+    def write(
+        self,
+        unit: Callable[[Session], Result],
+        *,
+        dry_run: bool = False,
+        before_gate: bool = False,
+    ) -> Result:
         """Run a unit of work and commit it; after a serialization failure, run it again.
 
         Args:
             unit: must be repeatable: no output, file or prompt inside it.
             dry_run: run it as a forecast on one snapshot, without locks or writes.
+            before_gate: the unit may want to keep all other writers out, and passes PostgreSQL's
+                gate itself: see `services.exclusive`.
 
         Raises:
             errors.Busy: when somebody else's lock was not released within `wait` seconds.
             errors.DatabaseUnavailable: as `read`.
         """
-        return self._run(unit, writes=not dry_run)
+        if dry_run:
+            return self._run(unit, writes=False)
+        return self._run(unit, writes="before the gate" if before_gate else True)
 
-    def _run(self, unit: Callable[[Session], Result], *, writes: bool) -> Result:
+    def _run(self, unit: Callable[[Session], Result], *, writes: Writes) -> Result:
         further, failures = Further(), 0
         ends = time.monotonic() + self.wait
         for attempt in itertools.count(1):
@@ -188,18 +200,19 @@ class Database:
         raise AssertionError  # pragma: no cover
 
     @contextmanager
-    def session(self, *, writes: bool) -> Iterator[Session]:
+    def session(self, *, writes: Writes) -> Iterator[Session]:
         """Open a session in a fresh transaction; leaving it rolls back what was not committed."""
         with self.connect(writes=writes) as connection:
             session = Session(connection, expire_on_commit=False, autoflush=False)
             session.info["forecast"] = not writes
+            session.info["wait"] = self.wait
             try:
                 yield session
             finally:
                 session.close()
 
     @contextmanager
-    def connect(self, *, writes: bool) -> Iterator[Connection]:
+    def connect(self, *, writes: Writes) -> Iterator[Connection]:
         """Open a connection in a fresh transaction with this database's lock settings."""
         if self.is_sqlite and not Path(str(self.url.database)).exists():
             raise errors.DatabaseMissing(
@@ -212,7 +225,7 @@ class Database:
             with suppress(DBAPIError):
                 connection.rollback()
 
-    def _begun(self, *, writes: bool) -> Connection:
+    def _begun(self, *, writes: Writes) -> Connection:
         """Open a connection and begin; a kept one that the server has left is replaced once."""
         for is_last in (self.pool_size is None, True):
             connection = None

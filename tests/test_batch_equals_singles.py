@@ -71,6 +71,7 @@ def pair(request: pytest.FixtureRequest, new_database: Callable[..., str]) -> An
     case=drawn(case),
     chunk=st.sampled_from((1, 2, 7, 10_000)),
     laid_out=st.sampled_from((0, 10_000)),
+    exclusive=st.booleans(),
 )
 def test_a_batch_gives_what_its_requests_give_one_at_a_time(
     pair: tuple[World, World],
@@ -78,9 +79,12 @@ def test_a_batch_gives_what_its_requests_give_one_at_a_time(
     case: Case,
     chunk: int,
     laid_out: int,
+    *,
+    exclusive: bool,
 ) -> None:
     batch, singles = pair
     content = HEADER + "".join(case.rows)
+    loading: dict[str, Any] = {"chunk": chunk, "laid_out": laid_out, "exclusive": exclusive}
     policy: dict[str, Any] = {
         "all_or_none": case.all_or_none,
         "allow_waitlist": case.allow_waitlist,
@@ -90,13 +94,11 @@ def test_a_batch_gives_what_its_requests_give_one_at_a_time(
         case.catalogue.fill(world)
 
     forecast, foretold = batch.import_csv(
-        content, on_error="skip", chunk=chunk, laid_out=laid_out, dry_run=True, **policy
+        content, on_error="skip", dry_run=True, **loading, **policy
     )
     foretold = results(foretold)
     before = batch.enrollments()
-    result, items = batch.import_csv(
-        content, on_error="skip", chunk=chunk, laid_out=laid_out, **policy
-    )
+    result, items = batch.import_csv(content, on_error="skip", **loading, **policy)
     one_by_one = [
         singles.submit_request(request, **policy)
         for request in requests_of(content, tmp_path_factory.getbasetemp())

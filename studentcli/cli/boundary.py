@@ -22,7 +22,7 @@ def run(app: typer.Typer, arguments: list[str]) -> int:
         return answer(_group(app))
     install_signals()
     state.fmt, state.recorded, state.signal = _format_of(arguments), False, None
-    state.place = None
+    state.place, state.applied = None, 0
     code = _run(app, arguments)
     try:
         sys.stdout.flush()
@@ -118,9 +118,11 @@ def _report(error: errors.StudentcliError) -> int:
 def _interrupted() -> int:
     terminated = state.signal == signal.SIGTERM
     word = "terminated" if terminated else "interrupted"
-    outcome = (
-        "the change was already recorded" if state.recorded else "rolled back, nothing was changed"
-    )
+    outcome = "rolled back, nothing was changed"
+    if state.recorded:
+        outcome = "the change was already recorded"
+    elif state.applied:
+        outcome = "these rows are applied, the others are not; a run with an id goes on there"
     place = ""
     if state.place is not None and not state.recorded:
         place = " at row {:,} of {:,}".format(*state.place)

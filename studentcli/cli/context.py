@@ -39,6 +39,8 @@ class State:
     """The signal that asked the process to stop, if one did."""
     place: tuple[int, int] | None = None
     """How many rows of a file are decided, and how many there are."""
+    applied: int = 0
+    """How many of them are committed, when that is done in parts."""
 
 
 state = State()

@@ -1,7 +1,8 @@
 """import: a whole file in one transaction, with an outcome for every row."""
 
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -77,6 +78,21 @@ RunIdOption = Annotated[
         "--run-id", metavar="ID", help="Name the run; once it is done, it is not done again."
     ),
 ]
+CommitEveryOption = Annotated[
+    int | None,
+    typer.Option(
+        "--commit-every",
+        metavar="ROWS",
+        min=1,
+        help="Commit in parts, so that others need not wait; not one atomic change.",
+    ),
+]
+ExclusiveOption = Annotated[
+    bool,
+    typer.Option(
+        "--exclusive", help="Load with the tables for itself: for files large beside them."
+    ),
+]
 ChunkOption = Annotated[
     int, typer.Option("--chunk", min=1, hidden=True, help="Rows decided together.")
 ]
@@ -104,6 +120,21 @@ def _reader_and_act(
     return syncing.sync_reader(cli, source, options.sync, act.now), act
 
 
+@contextmanager
+def _shown(cli: Cli, progress: Progress, name: str) -> Iterator[None]:
+    """Take the bar away at the end; when that comes too early, say what is applied all the same."""
+    try:
+        yield
+    except errors.StudentcliError as error:
+        if isinstance(error, errors.TooManyDrops):
+            syncing.tell_drops(cli, error)
+        if state.applied:
+            note(f"the first {state.applied} rows of {name} are applied")
+        raise
+    finally:
+        progress.stop()
+
+
 def _run_import(
     cli: Cli, source: "CsvSource", report: "Report", options: "BatchOptions"
 ) -> "BatchResult":
@@ -124,12 +155,17 @@ def _run_import(
         report.restart()
         progress.restart()
         plan.restart()
+        if batch.went_on_after:
+            note(f"{source.name}: {batch.went_on_after} rows are done; going on after them")
+            progress.advance(batch.went_on_after)
 
         def take(results: list[Any], cells: dict[int, list[str]]) -> None:
             report.take(results, cells)
             plan.take(results)
             agreed = sum(result.rows for result in results if isinstance(result, Agreed))
             progress.advance(len(cells) + agreed)
+            if options.commit_every:
+                state.applied = progress.done
 
         return take
 
@@ -137,16 +173,10 @@ def _run_import(
         source.require_unchanged()
         plan.verify()
 
-    try:
-        batch = batches.Batch if options.sync is None else SyncBatch
-        result = batch(reader, survey, act, options, sink_for, verify, plan.confirm).run(
-            cli.database, dry_run=cli.dry_run
-        )
-    except errors.TooManyDrops as error:
-        syncing.tell_drops(cli, error)
-        raise
-    finally:
-        progress.stop()
+    kind_of_batch = batches.Batch if options.sync is None else SyncBatch
+    batch = kind_of_batch(reader, survey, act, options, sink_for, verify, plan.confirm)
+    with _shown(cli, progress, source.name):
+        result = batch.run(cli.database, dry_run=cli.dry_run)
     state.recorded = not (cli.dry_run or result.aborted or result.done_as)
     report.take_promotions(result.promotions, of_records=reader.kind is not None)
     plan.finish(dict(result.totals), result.promotions, aborted=result.aborted)
@@ -207,6 +237,8 @@ def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult"
         return
     for text in report.superseded:
         note(f"superseded: {text}")
+    if result.went_online:
+        note(f"loaded beside others, which takes longer: {result.went_online}")
     note(_summary(cli, source, result, report.absent))
     if not result.aborted:
         _tell_consequences(cli, report, result)
@@ -260,6 +292,17 @@ def _summary(cli: Cli, source: "CsvSource", result: "BatchResult", absent: int) 
     return f"{source.name}: {verb}{counts} of {rows} rows{others}{left} into {target}{number}{same}"
 
 
+def _require_sensible(on_error: str, commit_every: int | None, *, is_whole: bool) -> None:
+    """Refuse options that do not go together; a bulk load and a sync are whole, or nothing."""
+    if on_error not in ON_ERROR:
+        raise errors.Usage(f"--on-error {on_error!r} is neither {' nor '.join(ON_ERROR)}")
+    if commit_every and (on_error != "skip" or is_whole):
+        raise errors.Usage(
+            "--commit-every needs --on-error skip, and goes without --exclusive and --sync",
+            hint="what is committed stays applied, whatever the rows after it are",
+        )
+
+
 def import_(
     cli: Cli,
     file: FileArgument,
@@ -275,6 +318,8 @@ def import_(
     rows: RowsOption = None,
     where: WhereOption = None,
     run_id: RunIdOption = None,
+    commit_every: CommitEveryOption = None,
+    exclusive: ExclusiveOption = False,
     chunk: ChunkOption = 20_000,
     sync: syncing.SyncOption = False,
     scope: syncing.ScopeOption = None,
@@ -287,8 +332,7 @@ def import_(
 
     Example: studentcli import fall.csv -n
     """
-    if on_error not in ON_ERROR:
-        raise errors.Usage(f"--on-error {on_error!r} is neither {' nor '.join(ON_ERROR)}")
+    _require_sensible(on_error, commit_every, is_whole=exclusive or sync)
     options = {
         "on_error": on_error,
         "chunk": chunk,
@@ -296,6 +340,8 @@ def import_(
         "all_or_none": all_or_none,
         "strict": strict,
         "run_id": run_id,
+        "commit_every": commit_every,
+        "exclusive": exclusive,
         "sync": syncing.read_options(
             cli,
             {"sync": sync, "scope": scope, "absent": absent, "max_drops": max_drops,

@@ -1,8 +1,7 @@
 """Judging one change whose student and course are known, and making it."""
 
 import json
-from collections.abc import Iterable, Iterator
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol
 
 from studentcli.facts import EnrollmentFact, Event, Facts, Move
 from studentcli.requests import Outcome, Policy, Refusal
@@ -231,7 +230,6 @@ def _refusal_detail(outcome: Outcome) -> str:
     return json.dumps(detail, ensure_ascii=False)
 
 
-@runtime_checkable
 class Unread(Protocol):
     """A row that could not be read."""
 
@@ -239,12 +237,9 @@ class Unread(Protocol):
     refusal: Refusal
 
 
-def unread(rows: Iterable[object]) -> Iterator[Event]:
-    """Record those rows of a file that could not be read: they name nobody, and no course."""
-    for row in rows:
-        if isinstance(row, Unread):
-            code, detail = row.refusal.code, {"message": row.refusal.message}
-            yield Event(
-                row.line, None, None, UNREAD, None, None, None, None, code, None,
-                json.dumps(detail, ensure_ascii=False),
-            )  # fmt: skip
+def unread(row: Unread) -> Event:
+    """Record a row of a file that could not be read: it names nobody, and no course."""
+    detail = json.dumps({"message": row.refusal.message}, ensure_ascii=False)
+    return Event(
+        row.line, None, None, UNREAD, None, None, None, None, row.refusal.code, None, detail
+    )  # fmt: skip

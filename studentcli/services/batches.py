@@ -5,102 +5,29 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any, Final, Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 from uuid import uuid4
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from studentcli import audit, errors
 from studentcli.database import Database
 from studentcli.facts import StudentFact
-from studentcli.models import Operation
 from studentcli.records import RecordKind, RecordRow
-from studentcli.requests import Decision, Policy, Promotion, Refusal, Request, Survey
-from studentcli.rules.deciding import Unread, unread
-from studentcli.services.bulk import IndexPause
-from studentcli.services.catalog import RecordOutcome, Saving
+from studentcli.requests import Agreed, Decision, Policy, Promotion, Refusal, Request, Survey
+from studentcli.rules.deciding import unread
+from studentcli.services.batch_options import BatchOptions, BatchResult, Reader, Result, Sink
+from studentcli.services.bulk import Load, open_load
+from studentcli.services.catalog import Saving
+from studentcli.services.exclusive import let_writers_on
 from studentcli.services.loading import Deciding
 from studentcli.services.operations import Act, Recorder, count_outcomes
-from studentcli.services.runs import begin_run
-from studentcli.services.syncing.options import SyncOptions
-from studentcli.services.writer import Rows, finished_rows, write_rows
+from studentcli.services.parts import PartedBatch
+from studentcli.services.runs import begin_run, require_finished, same_file
+from studentcli.services.writer import Rows, finished_rows
 
-LAID_OUT: Final = 300_000
-"""Enrollments that a batch has laid out: when there are more they are folded up first."""
-
-OnError = Literal["abort", "skip"]
-
-
-class Readable(Protocol):
-    """What a reader gives: items in file order, and the cells of each line."""
-
-    items: list[Any]
-    cells: dict[int, list[str]]
-
-
-class Reader(Protocol):
-    """A file that can be read any number of times."""
-
-    def chunks(self, size: int) -> Iterable[Any]:
-        """Read the file anew, in chunks of about `size` rows."""
-
-
-Result = Decision | RecordOutcome | Unread
-Sink = Callable[[list[Any], dict[int, list[str]]], None]
-"""Takes the results of a chunk in file order, and the cells of its lines."""
-
-
-@dataclass
-class BatchOptions:
-    """How a file is to be imported.
-
-    Args:
-        on_error: `abort` applies all rows or none; `skip` applies the good ones.
-        chunk: rows that are decided and written together; the outcome does not depend on it.
-        term: what rows mean that name no term.
-        allow_waitlist: as in `Policy`.
-        all_or_none: as in `Policy`.
-        strict: as in `Policy`.
-        planned_at: as in `Policy`.
-        run_id: names the run: once it is done, it is not done again.
-        sync: the file is the truth for a scope, see `SyncOptions`.
-        laid_out: enrollments in memory as objects; the outcome does not depend on it.
-    """
-
-    on_error: OnError = "abort"
-    chunk: int = 20_000
-    term: str | None = None
-    allow_waitlist: bool = True
-    all_or_none: bool = False
-    strict: bool = False
-    planned_at: datetime | None = None
-    run_id: str | None = None
-    sync: SyncOptions | None = None
-    laid_out: int = LAID_OUT
-
-
-@dataclass
-class BatchResult:
-    """What came of a file: totals by result, the operation, and whether anything was applied."""
-
-    totals: Counter[str] = field(default_factory=Counter)
-    operation_id: int | None = None
-    aborted: bool = False
-    same_as: int | None = None
-    done_as: int | None = None
-    """The operation that did the run of this id already; then nothing was done."""
-    promotions: list[Promotion] = field(default_factory=list)
-    """Whom a file of records or a sync moved up; those of requests are in their decisions."""
-    warnings: list[str] = field(default_factory=list)
-    """What a file of records says that was taken as written and does not fit what is around it."""
-
-    @property
-    def refused(self) -> int:
-        """How many rows were refused."""
-        return self.totals["refused"]
+__all__ = ["Batch", "BatchOptions", "BatchResult", "EnrollmentUnit", "Reader", "Result", "Sink"]
 
 
 class _Abort(Exception):
@@ -112,9 +39,6 @@ class _Abort(Exception):
 class BatchUnit(Protocol):
     """Decides and writes one chunk after the other, inside a session."""
 
-    promotions: list[Promotion]
-    """Whom it moved up in the end, beside those in its decisions."""
-
     def chunks(self, reader: Reader, size: int) -> Iterable[Any]:
         """Give what is to be decided, in chunks of about `size` rows."""
 
@@ -124,8 +48,8 @@ class BatchUnit(Protocol):
     def count(self, results: list[Any], totals: Counter[str]) -> None:
         """Add results to the totals."""
 
-    def finish(self, totals: Counter[str]) -> int | None:
-        """Close the operation; gives its number."""
+    def finish(self, result: BatchResult) -> None:
+        """Close the operation, and say in the result what came of the file as a whole."""
 
 
 class EnrollmentUnit:
@@ -136,9 +60,20 @@ class EnrollmentUnit:
         survey: what the first pass found.
         act: the operation.
         options: how to import.
+        load: where its rows go; none for a forecast.
+        operation_id: the operation's number, when it has one.
     """
 
-    def __init__(self, session: Session, survey: Survey, act: Act, options: BatchOptions) -> None:
+    def __init__(
+        self,
+        session: Session,
+        survey: Survey,
+        act: Act,
+        options: BatchOptions,
+        load: Load | None,
+        *,
+        operation_id: int | None = None,
+    ) -> None:
         self.session = session
         self.act = act
         policy = Policy(
@@ -153,12 +88,11 @@ class EnrollmentUnit:
         self.kept: dict[str, Any] = {}
         """What the operation keeps beside the totals."""
         self.deciding = Deciding(session, policy, options.term)
-        self.recorder = Recorder(session, act)
+        self.recorder = Recorder(session, act, operation_id)
+        self.load = self.deciding.transcripts.load = load
         self.laid_out = options.laid_out
         self._ready: Rows | None = None
         self.deciding.lock(survey.wanted)
-        if not self.recorder.is_forecast:
-            self.deciding.transcripts.index_pause = IndexPause(session, survey.rows)
 
     def chunks(self, reader: Reader, size: int) -> Iterable[Any]:
         """Give the rows of the file."""
@@ -170,7 +104,8 @@ class EnrollmentUnit:
         students = self.deciding.load(requests)
         with self._writing():
             decisions = iter(self.decide(requests, students))
-        self.deciding.facts.events += unread(i for i in items if not isinstance(i, Request))
+        said = [item for item in items if not isinstance(item, Request | Agreed)]
+        self.deciding.facts.events += [unread(item) for item in said]
         self.make_ready()
         return [next(decisions) if isinstance(item, Request) else item for item in items]
 
@@ -184,15 +119,14 @@ class EnrollmentUnit:
     def _writing(self) -> Iterator[None]:
         """Write the rows that are ready: on PostgreSQL meanwhile, for the work is the server's."""
         rows, self._ready = self._ready, None
-        connection = self.session.connection()
-        if rows is None:
+        if rows is None or self.load is None:
             yield
         elif self.deciding.is_sqlite:
-            write_rows(connection, rows)
+            self.load.write(rows)
             yield
         else:
             with ThreadPoolExecutor(1) as thread:
-                written = thread.submit(write_rows, connection, rows)
+                written = thread.submit(self.load.write, rows)
                 yield
                 written.result()
 
@@ -221,12 +155,14 @@ class EnrollmentUnit:
         if unread:
             totals["refused"] += unread
 
-    def finish(self, totals: Counter[str]) -> int | None:
+    def finish(self, result: BatchResult) -> None:
         """Write what is left, and the totals."""
         self.flush()
-        if self.deciding.transcripts.index_pause is not None:
-            self.deciding.transcripts.index_pause.end()
-        return self.recorder.finish({**totals, **self.kept})
+        if self.load is not None:
+            self.load.end()
+            result.went_online = self.load.went_online
+        result.operation_id = self.recorder.finish({**result.totals, **self.kept})
+        result.promotions = self.promotions
 
 
 class RecordUnit:
@@ -235,7 +171,6 @@ class RecordUnit:
     def __init__(
         self, session: Session, kind: RecordKind, survey: Survey, act: Act, options: BatchOptions
     ) -> None:
-        self.promotions: list[Promotion] = []
         self.saving = Saving(session, kind, act, "upsert", options.term)
         self.saving.lock(survey.keys)
 
@@ -254,12 +189,12 @@ class RecordUnit:
         for result in results:
             totals[getattr(result, "result", "refused")] += 1
 
-    def finish(self, totals: Counter[str]) -> int | None:
+    def finish(self, result: BatchResult) -> None:
         """Run the queues that moved and write the totals."""
-        operation_id, self.promotions = self.saving.finish(dict(totals))
-        if self.promotions:
-            totals["promoted"] = len(self.promotions)
-        return operation_id
+        result.operation_id, result.promotions = self.saving.finish(dict(result.totals))
+        if result.promotions:
+            result.totals["promoted"] = len(result.promotions)
+        result.warnings = self.saving.loose_ends.tell()
 
 
 @contextmanager
@@ -298,6 +233,8 @@ class Batch:
     sink_for: Callable[[], Sink]
     verify: Callable[[], None]
     confirm: Callable[[list[Promotion]], None] | None = None
+    went_on_after: int = 0
+    """How many rows an earlier run of this id, killed between two parts, had done."""
     _trail: audit.Trail | None = None
 
     def run(self, database: Database, *, dry_run: bool = False) -> BatchResult:
@@ -308,10 +245,13 @@ class Batch:
             is set, and an operation with that outcome, without row events, is all that is
             recorded.
         """
+        self._require_sensible()
         try:
             with without_collector():
                 if dry_run:
                     return database.write(self._carry, dry_run=True)
+                if self.options.commit_every:
+                    return PartedBatch(self, BatchResult()).run(database)
                 return self._run_audited(database)
         except _Abort as abort:
             result = abort.result
@@ -326,7 +266,7 @@ class Batch:
         act = self.act
         with audit.following(act.channel, act.actor, act.request_key) as self._trail:
             try:
-                result = database.write(self._carry)
+                result = database.write(self._carry, before_gate=True)
             except _Abort:
                 self._trail.failed(errors.BatchRefused("nothing was applied"))
                 raise
@@ -338,12 +278,13 @@ class Batch:
         if self.options.run_id is not None:
             done_as = begin_run(session, self.act, self.options.run_id)
             if done_as is not None:
+                require_finished(session, done_as, self.options.run_id)
                 return BatchResult(done_as=done_as)
-        result = BatchResult(same_as=_same_file(session, self.act))
+        result = BatchResult(same_as=same_file(session, self.act))
         take = self.sink_for()
         if self._trail is not None:
             self._trail.restart()
-        work = self.open_unit(session)
+        work = self.open_unit(session, self.survey, self.options)
         for part in work.chunks(self.reader, self.options.chunk):
             results = work.process(part.items)
             work.count(results, result.totals)
@@ -354,39 +295,52 @@ class Batch:
         self.verify()
         if result.refused and self.options.on_error == "abort":
             raise _Abort(result)
-        result.operation_id = work.finish(result.totals)
-        result.promotions = work.promotions
-        if isinstance(work, RecordUnit):
-            result.warnings = work.saving.loose_ends.tell()
+        work.finish(result)
         if self.confirm is not None:
             self.confirm(result.promotions)
         return result
 
-    def open_unit(self, session: Session) -> BatchUnit:
-        """Take the locks and load the facts."""
-        survey = self.survey
+    def open_unit(
+        self,
+        session: Session,
+        survey: Survey,
+        options: BatchOptions,
+        operation_id: int | None = None,
+    ) -> BatchUnit:
+        """Pass the gate, take the locks and load the facts.
+
+        Args:
+            session: in a writing transaction that began before the gate, or a forecast's.
+            survey: of the file, or of the part of it that is committed in this transaction.
+            options: how to import.
+            operation_id: the operation, when an earlier part has begun it.
+        """
         if survey.kind is None:
-            return EnrollmentUnit(session, survey, self.act, self.options)
-        return RecordUnit(session, survey.kind, survey, self.act, self.options)
+            load = self.open_load(session, survey.rows)
+            return EnrollmentUnit(
+                session, survey, self.act, options, load, operation_id=operation_id
+            )
+        let_writers_on(session)
+        return RecordUnit(session, survey.kind, survey, self.act, options)
+
+    def open_load(self, session: Session, rows: int) -> Load | None:
+        """Choose how so many rows are written; a forecast writes none."""
+        if session.info["forecast"]:
+            return None
+        return open_load(session, rows, exclusive=self.options.exclusive)
+
+    def _require_sensible(self) -> None:
+        """Refuse options that only enrollments can have."""
+        for option in ("exclusive", "commit_every"):
+            if self.survey.kind is not None and getattr(self.options, option):
+                raise errors.Usage(
+                    f"--{option.replace('_', '-')} is for enrollments, and this file holds"
+                    f" {self.survey.kind.plural}",
+                    hint="leave it out",
+                )
 
 
 def _record_abort(session: Session, act: Act, result: BatchResult) -> int | None:
     """Record that nothing was applied, under a key of its own: the run is not done."""
     act = replace(act, request_key=uuid4().hex)
     return Recorder(session, act).finish(dict(result.totals), outcome="aborted")
-
-
-def _same_file(session: Session, act: Act) -> int | None:
-    """Find the last finished operation that had a file of the same content, if any."""
-    query = (
-        select(Operation.id)
-        .where(
-            Operation.source_sha256 == act.source_sha256,
-            Operation.kind == act.kind,
-            Operation.outcome == "done",
-            Operation.undone_by.is_(None),
-        )
-        .order_by(Operation.id.desc())
-        .limit(1)
-    )
-    return session.scalar(query)

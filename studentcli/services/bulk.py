@@ -1,52 +1,280 @@
-"""Loads that dominate their table: its secondary indexes are made once, after the rows.
+"""Loads that dominate their table: keys and indexes are made once, after the rows.
 
-SQLite alone: a writer is alone there anyway, and an index is dropped and made again inside the
-transaction, so that nobody ever sees the table without it. Measured at 1,000,000 rows: keeping
-five indexes in step with rows in random order costs more than everything else together.
+The rows of the enrollment tables that a file gives are set aside while it is decided, and poured
+into the tables in the order of their key, with the indexes and foreign keys down; then these are
+made anew from what the database's own catalogue said of them, so that the database checks every
+row. All of it happens inside the one transaction of the file: nobody ever sees a table without
+its keys, and whatever stops the load leaves everything as it was. Measured at 1,000,000 rows in
+random order: keeping keys and indexes in step costs more than everything else together.
+
+On SQLite a writer is alone anyway. On PostgreSQL the load keeps other writers out from before its
+first lock, and readers only while it pours.
 """
 
-from typing import Final
+from typing import Final, Protocol
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from studentcli.services.exclusive import Exclusive, let_writers_on
 from studentcli.services.resolve import is_sqlite
+from studentcli.services.writer import (
+    EVENT_COLUMNS,
+    STATE_COLUMNS,
+    Rows,
+    add_many,
+    write_rows,
+)
 
-TABLES: Final = ("student_courses", "enrollment_events")
+STATES: Final = "student_courses"
+EVENTS: Final = "enrollment_events"
+TABLES: Final = (STATES, EVENTS)
 WORTH_IT: Final = 10_000
 """From this many rows on, making indexes anew can be cheaper than keeping them in step."""
 
+_NEW: Final = "new_states"
+_MOVED: Final = "moved_states"
+_TOLD: Final = "new_events"
 
-class IndexPause:
-    """The secondary indexes of the enrollment tables, taken down for as long as a load lasts.
+
+class Load(Protocol):
+    """Where the finished rows of a file go."""
+
+    went_online: str | None
+    """Why a load that was to have the tables for itself did not get them."""
+
+    def write(self, rows: Rows) -> None:
+        """Take the rows of a chunk; on PostgreSQL this may run beside the deciding."""
+
+    def show_events(self) -> None:
+        """Let the tables hold every event that was written, quick to find."""
+
+    def end(self) -> None:
+        """Let the tables hold everything, with their keys and indexes."""
+
+
+def open_load(session: Session, rows: int, *, exclusive: bool) -> Load:
+    """Choose how the rows of a file are written, before its first lock is taken.
+
+    Args:
+        session: in the operation's writing transaction, which began before the gate.
+        rows: how many rows the file has.
+        exclusive: whether the load was asked to have the tables for itself.
+
+    Returns:
+        A bulk load when it was asked for, or when it pays and hinders nobody: for the first rows
+        of PostgreSQL's tables, and on SQLite for more rows than a table holds.
+    """
+    if is_sqlite(session):
+        pays = rows >= WORTH_IT and rows > _present(session)
+        return SqliteLoad(session) if exclusive or pays else OnlineLoad(session)
+    reason = None
+    if exclusive or (rows >= WORTH_IT and _is_empty(session)):
+        tables = Exclusive(session, TABLES, of=("courses", "students"))
+        reason = tables.keep_writers_out(patiently=exclusive)
+        if reason is None:
+            return PostgresLoad(session, tables)
+    let_writers_on(session)
+    return OnlineLoad(session, reason)
+
+
+def _present(session: Session) -> int:
+    counts = ", ".join(f"(SELECT count(*) FROM {table})" for table in TABLES)
+    return int(max(session.execute(text(f"SELECT {counts}")).one()))
+
+
+def _is_empty(session: Session) -> bool:
+    return not session.execute(text(f"SELECT EXISTS (SELECT 1 FROM {STATES})")).scalar_one()
+
+
+class OnlineLoad:
+    """Rows go into the tables as they come, with every key and index in place.
 
     Args:
         session: in the operation's writing transaction.
-        rows: how many rows the load has.
+        taken: why it is not a bulk load, if it was to be one.
     """
 
-    def __init__(self, session: Session, rows: int) -> None:
+    def __init__(self, session: Session, went_online: str | None = None) -> None:
         self.session = session
-        self._down: dict[str, tuple[str, str]] = {}
-        if is_sqlite(session) and rows >= WORTH_IT and rows > self._present():
-            self._take_down()
+        self.went_online = went_online
 
-    def _present(self) -> int:
-        counts = ", ".join(f"(SELECT count(*) FROM {table})" for table in TABLES)
-        return int(max(self.session.execute(text(f"SELECT {counts}")).one()))
+    def write(self, rows: Rows) -> None:
+        """Write the rows."""
+        write_rows(self.session.connection(), rows)
 
-    def _take_down(self) -> None:
+    def show_events(self) -> None:
+        """Do nothing: they are there."""
+
+    def end(self) -> None:
+        """Do nothing: the keys are in place."""
+
+
+class _Aside:
+    """The states of a load that are not in their table yet, in temporary tables.
+
+    Args:
+        session: in the operation's writing transaction.
+        on_commit: what the engine says about a temporary table at the end of a transaction.
+    """
+
+    def __init__(self, session: Session, on_commit: str = "") -> None:
+        self.connection = session.connection()
+        self._empty = "DELETE FROM" if is_sqlite(session) else "TRUNCATE"
+        self._has_new = self._has_moved = False
+        self._version = 0
+        states = ", ".join(STATE_COLUMNS)
+        self._make(_NEW, states, STATES, on_commit)
+        self._make(_MOVED, f"{states}, student_id AS version", STATES, on_commit)
+
+    def _make(self, name: str, columns: str, like: str, on_commit: str) -> None:
+        self._run(f"CREATE TEMPORARY TABLE {name}{on_commit} AS SELECT {columns} FROM {like}"
+                  " LIMIT 0")  # fmt: skip
+
+    def _run(self, statement: str) -> None:
+        self.connection.exec_driver_sql(statement)
+
+    def put(self, rows: Rows) -> None:
+        """Take the states of a chunk in; one of them may be about a state of an earlier chunk."""
+        self._version += 1
+        self._has_new |= bool(rows.new)
+        self._has_moved |= bool(rows.moved)
+        moved = [(*row, self._version) for row in rows.moved]
+        add_many(self.connection, _NEW, STATE_COLUMNS, rows.new)
+        add_many(self.connection, _MOVED, (*STATE_COLUMNS, "version"), moved)
+
+    def pour(self) -> None:
+        """Put the states into their table, in the order of the key; of each the last one."""
+        columns = ", ".join(STATE_COLUMNS)
+        if self._has_moved:
+            self._overwrite(columns)
+            self._run(f"{self._empty} {_MOVED}")
+        if self._has_new:
+            self._run(
+                f"INSERT INTO {STATES} ({columns}) SELECT {columns} FROM {_NEW}"
+                " ORDER BY student_id, course_id"
+            )
+            self._run(f"{self._empty} {_NEW}")
+        self._has_new = self._has_moved = False
+
+    def _overwrite(self, columns: str) -> None:
+        # A place can change hands, and an index may tell them apart row by row: step aside first.
+        self._run(
+            f"UPDATE {STATES} SET queue_place = -queue_place WHERE queue_place IS NOT NULL"
+            f" AND (student_id, course_id) IN (SELECT student_id, course_id FROM {_MOVED})"
+        )
+        each = "PARTITION BY student_id, course_id ORDER BY version DESC"
+        numbered = f"SELECT {columns}, row_number() OVER ({each}) AS nth FROM {_MOVED}"
+        assignments = ", ".join(f"{name} = latest.{name}" for name in STATE_COLUMNS[2:])
+        for table in (_NEW, STATES):
+            self._run(
+                f"WITH latest AS (SELECT {columns} FROM ({numbered}) AS numbered WHERE nth = 1)"
+                f" UPDATE {table} SET {assignments} FROM latest"
+                f" WHERE {table}.student_id = latest.student_id"
+                f" AND {table}.course_id = latest.course_id"
+            )
+
+    def drop(self) -> None:
+        """Remove the temporary tables."""
+        for name in (_NEW, _MOVED):
+            self._run(f"DROP TABLE {name}")
+
+
+class SqliteLoad:
+    """A bulk load into a SQLite file: events as they come, states in the end.
+
+    Args:
+        session: in the operation's writing transaction.
+    """
+
+    went_online: str | None = None
+
+    def __init__(self, session: Session) -> None:
+        self.connection = session.connection()
+        self._aside = _Aside(session)
         query = text(
             "SELECT name, tbl_name, sql FROM sqlite_master"
             f" WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN {TABLES}"
         )
-        self._down = {name: (table, sql) for name, table, sql in self.session.execute(query)}
+        self._down: dict[str, tuple[str, str]] = {
+            name: (table, sql) for name, table, sql in self.connection.execute(query)
+        }
         for name in self._down:
-            self.session.execute(text(f'DROP INDEX "{name}"'))
+            self.connection.exec_driver_sql(f'DROP INDEX "{name}"')
 
-    def end(self, *, of: str | None = None) -> None:
-        """Make the indexes again that are still down: all of them, or those of one table."""
+    def write(self, rows: Rows) -> None:
+        """Take the rows of a chunk."""
+        self._aside.put(rows)
+        add_many(self.connection, EVENTS, EVENT_COLUMNS, rows.events)
+
+    def show_events(self) -> None:
+        """Make the indexes of the events."""
+        self._make(EVENTS)
+
+    def end(self) -> None:
+        """Pour what is left and make the indexes; the foreign keys are checked row by row."""
+        self._aside.pour()
+        self._aside.drop()
+        for table in TABLES:
+            self._make(table)
+
+    def _make(self, of: str) -> None:
         for name, (table, sql) in list(self._down.items()):
-            if of in {None, table}:
-                self.session.connection().exec_driver_sql(sql)
+            if table == of:
+                self.connection.exec_driver_sql(sql)
                 del self._down[name]
+
+
+class PostgresLoad:
+    """A bulk load into PostgreSQL: rows are sent aside while others are decided, then poured.
+
+    Args:
+        session: in the operation's writing transaction.
+        tables: kept from other writers.
+    """
+
+    def __init__(self, session: Session, tables: Exclusive) -> None:
+        self.connection = session.connection()
+        self.went_online: str | None = None
+        self._has_rows = False
+        self._online = OnlineLoad(session)
+        self._tables = tables
+        self._aside = _Aside(session, " ON COMMIT DROP")
+        self._run(
+            f"CREATE TEMPORARY TABLE {_TOLD} ON COMMIT DROP AS"
+            f" SELECT {', '.join(EVENT_COLUMNS)} FROM {EVENTS} LIMIT 0"
+        )
+
+    def _run(self, statement: str) -> None:
+        self.connection.exec_driver_sql(statement)
+
+    def write(self, rows: Rows) -> None:
+        """Send the rows aside."""
+        if self.went_online is not None:
+            self._online.write(rows)
+            return
+        self._has_rows = True
+        self._aside.put(rows)
+        add_many(self.connection, _TOLD, EVENT_COLUMNS, rows.events)
+
+    def _pour(self) -> None:
+        """Pour what is aside; from here on readers are kept out, too."""
+        if not self._has_rows:
+            return
+        self.went_online = self._tables.keep_readers_out()
+        self._aside.pour()
+        names = ", ".join(EVENT_COLUMNS)
+        self._run(f"INSERT INTO {EVENTS} ({names}) SELECT {names} FROM {_TOLD}")
+        self._run(f"TRUNCATE {_TOLD}")
+        self._has_rows = False
+
+    def show_events(self) -> None:
+        """Pour what is aside and make the indexes of the events."""
+        self._pour()
+        self._tables.make_keys(of=EVENTS)
+
+    def end(self) -> None:
+        """Pour what is left; make indexes and foreign keys, which checks every row."""
+        self._pour()
+        for table in TABLES:
+            self._tables.make_keys(of=table)

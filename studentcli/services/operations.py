@@ -82,13 +82,19 @@ def follow(
 
 
 class Recorder:
-    """Writes the operation of an act, once there is something to write; a forecast writes none."""
+    """Writes the operation of an act, once there is something to write; a forecast writes none.
 
-    def __init__(self, session: Session, act: Act) -> None:
+    Args:
+        session: in the operation's transaction.
+        act: the operation.
+        operation_id: its number, when an earlier transaction has written it.
+    """
+
+    def __init__(self, session: Session, act: Act, operation_id: int | None = None) -> None:
         self.session = session
         self.act = act
         self.is_forecast: bool = session.info.get("forecast", False)
-        self._operation_id: int | None = None
+        self._operation_id = operation_id
         self._totals: dict[str, Any] = {}
         session.info["request_key"] = act.request_key
 

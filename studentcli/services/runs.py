@@ -11,6 +11,8 @@ from studentcli.models import Operation
 from studentcli.services.operations import Act
 from studentcli.services.resolve import is_sqlite
 
+ROWS_SO_FAR: Final = "rows so far"
+"""Stands among the totals of an operation whose file is committed in parts, until it is done."""
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,99}")
 
 
@@ -60,3 +62,34 @@ def is_undone(session: Session, operation_id: int) -> bool:
     """Tell whether an operation was undone; an undo that was itself undone does not count."""
     undoer = session.scalar(select(Operation.undone_by).where(Operation.id == operation_id))
     return undoer is not None and not is_undone(session, undoer)
+
+
+def require_finished(session: Session, operation_id: int, run_id: str) -> None:
+    """Stop when a run was begun in parts and not all of them are done.
+
+    Raises:
+        errors.Usage: with what goes on with it.
+    """
+    totals = session.scalar(select(Operation.totals).where(Operation.id == operation_id)) or {}
+    if ROWS_SO_FAR in totals:
+        raise errors.Usage(
+            f"run {run_id} is batch {operation_id}, of which {totals[ROWS_SO_FAR]} rows are done",
+            hint="go on with it by --commit-every, or take it back by studentcli undo"
+            f" {operation_id}",
+        )
+
+
+def same_file(session: Session, act: Act) -> int | None:
+    """Find the last finished operation that had a file of the same content, if any."""
+    query = (
+        select(Operation.id)
+        .where(
+            Operation.source_sha256 == act.source_sha256,
+            Operation.kind == act.kind,
+            Operation.outcome == "done",
+            Operation.undone_by.is_(None),
+        )
+        .order_by(Operation.id.desc())
+        .limit(1)
+    )
+    return session.scalar(query)

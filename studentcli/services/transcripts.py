@@ -26,7 +26,7 @@ from studentcli.facts import (
 )
 from studentcli.meetings import parse as parse_meetings
 from studentcli.services import statements
-from studentcli.services.bulk import IndexPause
+from studentcli.services.bulk import Load
 from studentcli.services.events import UNDO, still_count
 from studentcli.services.resolve import is_sqlite, read_text
 
@@ -43,7 +43,7 @@ class Transcripts:
         self.terms = {term.term_id: term for term in terms}
         self.is_sqlite = is_sqlite(session)
         self.waits: list[Key] = []
-        self.index_pause: IndexPause | None = None
+        self.load: Load | None = None
         self.is_about_leaving = False
         """Whether anybody leaves a course: another one may be taken together with it."""
 
@@ -163,8 +163,8 @@ class Transcripts:
         """Read what was recorded, and not undone, about pairs; promotions do not count."""
         if not keys:
             return
-        if self.index_pause is not None:
-            self.index_pause.end(of="enrollment_events")
+        if self.load is not None:
+            self.load.show_events()
         query = statements.recorded(is_sqlite=self.is_sqlite)
         parameters = statements.pair_parameters(sorted(keys), is_sqlite=self.is_sqlite)
         found = list(self._rows(query, parameters))

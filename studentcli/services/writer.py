@@ -97,6 +97,13 @@ def write_rows(connection: Connection, rows: Rows) -> None:
     )
 
 
+def add_many(connection: Connection, table: str, columns: Sequence[str], rows: list[Row]) -> None:
+    """Add many rows to one table, in their order."""
+    if rows:
+        add = _execute_many if _is_sqlite(connection) else _copy
+        add(connection, {table: (columns, rows)})
+
+
 def _is_sqlite(connection: Connection) -> bool:
     return connection.dialect.name == "sqlite"
 

@@ -6,354 +6,130 @@ With `--rules` every rule has data to look at: prerequisites on half of the cour
 everybody; meetings on all; a window, a credit limit, restrictions, repeats; a hold on one student
 in a hundred, whose rows are refused.
 
-Every round measures the real command in a process of its own, then the plain load: the finished
-`student_courses` and `enrollment_events` rows of that import, ids known, in the file's order, in
-one transaction over a connection with the same settings. Both begin with a fresh copy of one
-database that holds the catalogue, with its keys, foreign keys and indexes.
+Every round measures the real command in a process of its own, online and as a bulk load
+(`--exclusive`; on SQLite a file that dominates its table is one by itself), then the two loads of
+`benchmarks.loads`. All begin with a fresh copy of one database that holds the catalogue and an
+earlier enrollment, with its keys, foreign keys and indexes. With `--others` also what people use
+today: see `benchmarks.others`.
 """
 
 import argparse
-import csv
 import gc
 import os
-import random
-import shutil
 import statistics
 import sys
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from typing import Final
 
-from sqlalchemy import Connection, Table, insert, select, text, update
-
-from studentcli import schema
-from studentcli.database import Database, normalize_url
-from studentcli.models import Course, EnrollmentEvent, Hold, Student, StudentCourses, Term
-from tests.benchmarks.processes import Usage, measure
-from tests.postgres import running_server
-
-TERM: Final = "2026SU"
-RATIO_TARGET: Final = 1.5
-MEMORY_TARGET: Final = 400
-FIRST_DAY: Final = date(2026, 5, 1)
-
-Rows = list[tuple[Any, ...]]
-SLOTS: Final = 40
-"""Times of the week that do not overlap: with `--rules` a student's courses have different ones."""
-
-
-# ── the catalogue and the file ───────────────────────────────────────────────────────────
-
-
-def student_number(index: int) -> str:
-    """Name a student."""
-    return f"S{index + 1:07d}"
-
-
-def course_code(index: int) -> str:
-    """Name a course."""
-    return f"CRS{index + 1:05d}"
-
-
-def capacity_of(index: int, rows: int, courses: int) -> int | None:
-    """Half of the courses are unlimited, one in twenty fills up, the others have ample room."""
-    wanted = rows / courses
-    if index % 20 == 1:
-        return max(1, round(wanted * 0.6))
-    return None if index % 2 == 0 else round(wanted * 2) + 20
-
-
-def meeting_of(index: int) -> str:
-    """Give a course one of the times of the week."""
-    day, hour = divmod(index % SLOTS, 8)
-    return f"{'MTWRF'[day]} {8 + hour:02}:00-{8 + hour:02}:50"
-
-
-def rules_of(index: int) -> dict[str, Any]:
-    """Give a course what the rules look at."""
-    return {
-        "requires": "BASE:C" if index % 2 else None,
-        "meetings": meeting_of(index),
-        "restricted": "!suspended" if index % 5 == 0 else None,
-        "repeats": 2 if index % 3 == 0 else None,
-    }
-
-
-def fill_rules(connection: Connection, term_id: int, chosen: argparse.Namespace) -> None:
-    """Let everybody have passed BASE in an earlier term, and hold one student in a hundred."""
-    connection.execute(
-        update(Term).where(Term.id == term_id),
-        {"enroll_from": FIRST_DAY, "enroll_until": date(2099, 12, 31), "max_credits": Decimal(40)},
-    )
-    earlier = connection.execute(
-        insert(Term).returning(Term.id), {"code": "2025FA", "name": "2025FA", "time_zone": "UTC"}
-    ).scalar_one()
-    base = {
-        "term_id": earlier, "code": "BASE", "section": "1", "title": "Base", "status": "open",
-        "credit_hours": Decimal(3), "waitlist_capacity": 0,
-    }  # fmt: skip
-    base_id = connection.execute(insert(Course).returning(Course.id), base).scalar_one()
-    day = date(2025, 12, 1)
-    ids = connection.execute(select(Student.id).order_by(Student.id)).scalars().all()
-    passed = [
-        {"student_id": student_id, "course_id": base_id, "status": "completed", "grade": "B",
-         "enrolled_on": day, "status_since": day}
-        for student_id in ids
-    ]  # fmt: skip
-    connection.execute(insert(StudentCourses), passed)
-    held = [
-        {"student_id": ids[index], "kind": "library", "blocks": "add", "reason": "a book",
-         "from_on": day, "placed_by": "benchmark", "placed_at": datetime.now(UTC)}
-        for index in range(chosen.students) if is_held(index)
-    ]  # fmt: skip
-    connection.execute(insert(Hold), held)
-
-
-def is_held(index: int) -> bool:
-    """Tell whether a student has a hold."""
-    return index % 100 == 50
-
-
-def fill_catalogue(database: Database, chosen: argparse.Namespace) -> None:
-    """Add the students and the courses."""
-    students = [
-        {
-            "student_number": student_number(i), "given_name": f"Given{i}",
-            "family_name": f"Family{i}", "status": "active", "created_at": datetime.now(UTC),
-            "tags": "level:senior major:CS" if chosen.rules and i % 2 else None,
-        }
-        for i in range(chosen.students)
-    ]  # fmt: skip
-    with database.connect(writes=True) as connection:
-        term_id = connection.execute(
-            insert(Term).returning(Term.id), {"code": TERM, "name": TERM, "time_zone": "UTC"}
-        ).scalar_one()
-        courses = [
-            {
-                "term_id": term_id, "code": course_code(i), "section": "001",
-                "title": f"Course {i}", "credit_hours": Decimal(3), "status": "open",
-                "capacity": capacity_of(i, chosen.rows, chosen.courses),
-                "waitlist_capacity": chosen.rows, **(rules_of(i) if chosen.rules else {}),
-            }
-            for i in range(chosen.courses)
-        ]  # fmt: skip
-        connection.execute(insert(Student), students)
-        connection.execute(insert(Course), courses)
-        if chosen.rules:
-            fill_rules(connection, term_id, chosen)
-        connection.execute(text("ANALYZE"))
-        connection.commit()
-    database.dispose()
-
-
-def pairs_without_conflict(chance: random.Random, chosen: argparse.Namespace) -> list[int]:
-    """Draw pairs so that the courses of a student meet at different times."""
-    pairs = []
-    for number in range(chosen.rows):
-        student, nth = number % chosen.students, number // chosen.students
-        slot = (student * 7 + nth) % SLOTS
-        course = chance.randrange(chosen.courses // SLOTS) * SLOTS + slot
-        pairs.append(student * chosen.courses + course)
-    chance.shuffle(pairs)
-    return pairs
-
-
-def write_file(path: Path, chosen: argparse.Namespace) -> None:
-    """Write distinct pairs of student and course, in random order."""
-    chance = random.Random(chosen.seed)
-    pairs = (
-        pairs_without_conflict(chance, chosen)
-        if chosen.rules
-        else chance.sample(range(chosen.students * chosen.courses), chosen.rows)
-    )
-    days = [(FIRST_DAY + timedelta(days=i)).isoformat() for i in range(60)]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["action", "student", "course", "term", "section", "effective_on"])
-        for pair in pairs:
-            student, course = divmod(pair, chosen.courses)
-            writer.writerow(
-                ["enroll", student_number(student), course_code(course), TERM, "001",
-                 chance.choice(days)]
-            )  # fmt: skip
-
-
-# ── the engines ──────────────────────────────────────────────────────────────────────────
-
-
-class Site(Protocol):
-    """Where databases are made: one that is prepared, and fresh copies of it."""
-
-    @property
-    def prepared(self) -> str:
-        """The URL or path of the prepared database."""
-
-    def copy(self) -> str:
-        """Make a fresh copy; gives its URL or path."""
-
-    def drop(self, database: str) -> None:
-        """Remove a copy."""
-
-
-class SqliteSite:
-    """SQLite files in one folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.prepared = str(folder / "prepared.db")
-
-    def copy(self) -> str:
-        """Copy the prepared file, and let the disk finish before the clock starts."""
-        path = str(self.folder / "copy.db")
-        shutil.copyfile(self.prepared, path)
-        os.sync()
-        return path
-
-    def drop(self, database: str) -> None:
-        """Remove a copy."""
-        Path(database).unlink()
-
-
-class PostgresSite:
-    """Databases of one server."""
-
-    def __init__(self, server: str) -> None:
-        self.server = server
-        self._admin("CREATE DATABASE bench_prepared")
-        self.prepared = self._url("bench_prepared")
-
-    def copy(self) -> str:
-        """Make a database of the prepared one, with no checkpoint left to do."""
-        self._admin("CREATE DATABASE bench_copy TEMPLATE bench_prepared", "CHECKPOINT")
-        return self._url("bench_copy")
-
-    def drop(self, database: str) -> None:
-        """Remove a copy."""
-        del database
-        self._admin("DROP DATABASE bench_copy WITH (FORCE)")
-
-    def _url(self, name: str) -> str:
-        url = normalize_url(self.server).set(drivername="postgresql", database=name)
-        return url.render_as_string(hide_password=False)
-
-    def _admin(self, *statements: str) -> None:
-        engine = Database(normalize_url(self.server)).engine
-        with engine.connect() as connection:
-            autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
-            for statement in statements:
-                autocommit.execute(text(statement))
-
-
-@contextmanager
-def opened_site(engine: str, folder: Path) -> Iterator[Site]:
-    """Give the site of an engine; PostgreSQL runs as long as it is used."""
-    with ExitStack() as stack:
-        if engine == "sqlite":
-            yield SqliteSite(folder)
-        else:
-            yield PostgresSite(stack.enter_context(running_server()))
-
-
-# ── the two ways to measure ──────────────────────────────────────────────────────────────
-
-
-def run_import(url: str, file: Path, folder: Path) -> Usage:
-    """Run the command as people do."""
-    environment = {"STUDENTCLI_DATABASE_URL": url, "HOME": str(folder)}
-    command = [sys.executable, "-m", "studentcli", "import", str(file), "--on-error", "skip"]
-    return measure(command, environment, folder, accepted=(0, 6))
-
-
-def names_of(table: Table, prefix: str = "") -> str:
-    """List the columns of a table."""
-    return ", ".join(prefix + column.name for column in table.columns)
-
-
-TABLES: Final = (
-    cast("Table", StudentCourses.__table__),
-    cast("Table", EnrollmentEvent.__table__),
+from tests.benchmarks import others
+from tests.benchmarks.loads import (
+    Finished,
+    finished_rows,
+    load_best,
+    load_plainly,
+    write_in_bulk,
 )
+from tests.benchmarks.processes import Usage, measure
+from tests.benchmarks.school import School, Site, copied, is_held, opened_school
+
+MEMORY_TARGET: Final = 300
+WAYS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "sqlite": {"bulk": ()},
+    "postgresql": {"online": (), "bulk": ("--exclusive",)},
+}
+"""How a file can be imported on each engine, and the options for it."""
+YARDSTICKS: Final = {"plain": load_plainly, "best": load_best}
+WRITER: Final = "writer"
+"""The import's own bulk writer, with nothing read or decided."""
+TARGETS: Final = {
+    ("postgresql", "online", "plain"): 1.2,
+    ("postgresql", "bulk", "plain"): 0.4,
+    ("postgresql", "bulk", "best"): 2.5,
+    ("sqlite", "bulk", "plain"): 0.8,
+    ("sqlite", "bulk", "best"): 2.5,
+}
+
+# ── the command ──────────────────────────────────────────────────────────────
 
 
-def finished_rows(url: str) -> list[Rows]:
-    """Read what an import wrote, in the file's order and in the driver's own values."""
-    states, events = TABLES
-    in_file_order = (
-        f"SELECT {names_of(states, 's.')} FROM enrollment_events e JOIN student_courses s"
-        " ON s.student_id = e.student_id AND s.course_id = e.course_id WHERE e.code IS NULL"
-        " ORDER BY e.line"
-    )
-    queries = (in_file_order, f"SELECT {names_of(events)} FROM enrollment_events ORDER BY line")
-    database = Database(normalize_url(url))
-    with database.connect(writes=False) as connection:
-        driver: Any = connection.connection.driver_connection
-        return [driver.execute(query).fetchall() for query in queries]
-
-
-def load_plainly(url: str, rows: Sequence[Rows]) -> tuple[float, float]:
-    """Load finished rows in one transaction; gives the seconds, and those of our processor."""
-    database = Database(normalize_url(url))
-    begun, processor = time.perf_counter(), time.process_time()
-    with database.connect(writes=True) as connection:
-        driver: Any = connection.connection.driver_connection
-        for table, finished in zip(TABLES, rows, strict=True):
-            if database.is_sqlite:
-                marks = ", ".join("?" for _ in table.columns)
-                statement = f"INSERT INTO {table.name} ({names_of(table)}) VALUES ({marks})"
-                driver.executemany(statement, finished)
-            else:
-                statement = f"COPY {table.name} ({names_of(table)}) FROM STDIN"
-                with driver.cursor() as cursor, cursor.copy(statement) as copy:
-                    for row in finished:
-                        copy.write_row(row)
-        connection.commit()
-    return time.perf_counter() - begun, time.process_time() - processor
+def run_import(url: str, file: Path, *options: str) -> Usage:
+    """Run the command as people do."""
+    environment = {"STUDENTCLI_DATABASE_URL": url, "HOME": str(file.parent)}
+    command = [sys.executable, "-m", "studentcli", "import", str(file), "--on-error", "skip",
+               *options]  # fmt: skip
+    return measure(command, environment, file.parent, accepted=(0, 6))
 
 
 # ── the rounds ───────────────────────────────────────────────────────────────────────────
 
 
-def run_rounds(site: Site, file: Path, folder: Path, chosen: argparse.Namespace) -> None:
-    """Measure both, one after the other, and print the figures."""
-    rows: list[Rows] = []
-    ratios, peaks, imports, plains = [], [], [], []
+@dataclass
+class Figures:
+    """What the rounds measured: seconds by way, and the peak memory of the imports."""
+
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    peaks: list[float] = field(default_factory=list)
+
+    def ratios(self, way: str, yardstick: str) -> list[float]:
+        """Compare a way with a yardstick, round by round."""
+        return [a / b for a, b in zip(self.seconds[way], self.seconds[yardstick], strict=True)]
+
+
+def run_rounds(site: Site, file: Path, chosen: argparse.Namespace) -> None:
+    """Measure every way, one after the other in every round, and print the figures."""
+    rows: list[Finished] = []
+    figures = Figures()
     for number in range(1, chosen.rounds + 1):
-        copy = site.copy()
-        used = run_import(copy, file, folder)
-        if not rows:
-            print(f"  {used.stderr.splitlines()[-1]}")
-            rows = finished_rows(copy)
-            gc.collect()
-            gc.freeze()
-            require_complete(rows, chosen)
-        site.drop(copy)
-        copy = site.copy()
-        plain, processor = load_plainly(copy, rows)
-        site.drop(copy)
-        ratios.append(used.wall / plain)
-        peaks.append(used.peak_mb)
-        imports.append(used.wall)
-        plains.append(plain)
-        print(
-            f"  round {number}: import {used.wall:7.2f} s (its own processor time {used.cpu:.2f} s)"
-            f"   plain load {plain:7.2f} s ({processor:.2f} s)   ratio {ratios[-1]:.2f}",
-            flush=True,
-        )
-    print(
-        f"  median: import {statistics.median(imports):.2f} s, plain load"
-        f" {statistics.median(plains):.2f} s\n"
-        f"  ratio  {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f}),"
-        f" target at most {RATIO_TARGET}\n"
-        f"  memory {max(peaks):.0f} MB, target below {MEMORY_TARGET} MB"
-    )
+        for way, options in WAYS[chosen.engine].items():
+            with copied(site) as copy:
+                used = run_import(copy, file, *options)
+                figures.seconds[way].append(used.wall)
+                figures.peaks.append(used.peak_mb)
+                print(f"  round {number}: {way:6} {used.wall:7.2f} s (own processor time"
+                      f" {used.cpu:.2f} s)", flush=True)  # fmt: skip
+                if not rows:
+                    print(f"  {used.stderr.splitlines()[-1]}")
+                    rows = finished_rows(copy)
+                    gc.collect()
+                    gc.freeze()
+                    require_complete(rows, chosen)
+        for way, load in {**YARDSTICKS, WRITER: write_in_bulk}.items():
+            with copied(site) as copy:
+                figures.seconds[way].append(load(copy, rows))
+                print(f"  round {number}: {way:6} {figures.seconds[way][-1]:7.2f} s", flush=True)
+        for way, seconds in others.measured(site, file, chosen.rows) if chosen.others else ():
+            figures.seconds[way].append(seconds)
+            print(f"  round {number}: {way} {seconds:.2f} s", flush=True)
+    tell(figures, chosen.engine)
 
 
-def require_complete(rows: Sequence[Rows], chosen: argparse.Namespace) -> None:
+def tell(figures: Figures, engine: str) -> None:
+    """Print medians, ratios with their spread, and targets."""
+    for way, seconds in figures.seconds.items():
+        print(f"  {way:6} median {statistics.median(seconds):7.2f} s"
+              f" ({min(seconds):.2f}-{max(seconds):.2f})")  # fmt: skip
+    for way in (*WAYS[engine], WRITER):
+        for yardstick in YARDSTICKS:
+            ratios = figures.ratios(way, yardstick)
+            target = TARGETS.get((engine, way, yardstick))
+            print(
+                f"  {way} / {yardstick}: {statistics.median(ratios):.2f}"
+                f" ({min(ratios):.2f}-{max(ratios):.2f})"
+                + (f", target at most {target}" if target else "")
+            )
+    for way in WAYS[engine]:
+        mine = {*WAYS[engine], *YARDSTICKS, WRITER}
+        for other in sorted(figures.seconds.keys() - mine):
+            times = figures.ratios(other, way)
+            print(f"  {other} / {way}: {statistics.median(times):.2f}")
+    print(f"  memory {max(figures.peaks):.0f} MB, target below {MEMORY_TARGET} MB")
+
+
+def require_complete(rows: Sequence[Finished], chosen: argparse.Namespace) -> None:
     """Stop when the import did not write one event per row of the file, and a state unless held."""
     held = sum(is_held(n % chosen.students) for n in range(chosen.rows)) if chosen.rules else 0
     counts = [len(finished) for finished in rows]
@@ -389,6 +165,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rules", action="store_true", help="with data for every rule")
+    parser.add_argument("--others", action="store_true", help="beside what people use today")
     parser.add_argument("--profile", action="store_true", help="profile one import instead")
     chosen = parser.parse_args()
     if chosen.rows > chosen.students * chosen.courses:
@@ -399,23 +176,13 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Prepare one database and one file, then measure."""
     chosen = parse_arguments()
-    with tempfile.TemporaryDirectory(prefix="studentcli-bench-") as name:
-        folder = Path(name)
-        file = folder / "enrollments.csv"
-        with opened_site(chosen.engine, folder) as site:
-            print(
-                f"{chosen.engine}: {chosen.rows:,} rows, {chosen.students:,} students,"
-                f" {chosen.courses:,} courses",
-                flush=True,
-            )
-            database = Database(normalize_url(site.prepared))
-            schema.upgrade(database, create=True)
-            fill_catalogue(database, chosen)
-            write_file(file, chosen)
-            if chosen.profile:
-                run_profile(site, file)
-            else:
-                run_rounds(site, file, folder, chosen)
+    size = (chosen.rows, chosen.students, chosen.courses)
+    with opened_school(chosen.engine, School(*size, chosen.rules, chosen.seed)) as (site, file):
+        print("{}: {:,} rows, {:,} students, {:,} courses".format(chosen.engine, *size), flush=True)
+        if chosen.profile:
+            run_profile(site, file)
+        else:
+            run_rounds(site, file, chosen)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ from studentcli import schema
 from studentcli.api import create_app
 from studentcli.database import Database, normalize_url
 from studentcli.models import Course, Student, Term
-from tests.benchmarks.batch import opened_site
 from tests.benchmarks.processes import clean_environment
+from tests.benchmarks.school import opened_site
 
 CONNECTIONS: Final = 8
 STUDENTS: Final = 2_000

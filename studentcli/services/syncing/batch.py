@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from studentcli.services.batches import Batch, BatchUnit
+from studentcli.requests import Survey
+from studentcli.services.batches import Batch, BatchOptions, BatchUnit
 from studentcli.services.syncing.unit import SyncUnit
 
 
@@ -12,13 +13,20 @@ from studentcli.services.syncing.unit import SyncUnit
 class SyncBatch(Batch):
     """A file that is the truth for a scope, carried through in one transaction; see `Batch`."""
 
-    def open_unit(self, session: Session) -> BatchUnit:
-        """Take the locks and load the facts.
+    def open_unit(
+        self,
+        session: Session,
+        survey: Survey,
+        options: BatchOptions,
+        operation_id: int | None = None,
+    ) -> BatchUnit:
+        """Pass the gate, take the locks and load the facts; see `Batch`.
 
         Raises:
             errors.UnknownTerm, errors.UnknownCourse: when there is no such scope.
         """
-        sync = self.options.sync
-        if sync is None:
-            raise TypeError("a sync needs the options of one")
-        return SyncUnit(session, self.survey, self.act, self.options, sync)
+        sync = options.sync
+        if sync is None or operation_id is not None:
+            raise TypeError("a sync needs the options of one, and has no parts")
+        load = self.open_load(session, survey.rows)
+        return SyncUnit(session, survey, self.act, options, load, sync=sync)

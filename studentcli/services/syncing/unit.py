@@ -21,7 +21,8 @@ from studentcli.requests import (
     Wanted,
 )
 from studentcli.rules import run_queues, touched_queues
-from studentcli.services.batches import BatchOptions, EnrollmentUnit, Reader
+from studentcli.services.batches import BatchOptions, BatchResult, EnrollmentUnit, Reader
+from studentcli.services.bulk import Load
 from studentcli.services.operations import Act
 from studentcli.services.syncing import guards
 from studentcli.services.syncing.comparing import Comparison
@@ -62,11 +63,19 @@ class SyncUnit(EnrollmentUnit):
         survey: what the first pass found.
         act: the operation.
         options: how to import, with `sync`.
+        load: where its rows go; none for a forecast.
         sync: the same options of the sync.
     """
 
     def __init__(
-        self, session: Session, survey: Survey, act: Act, options: BatchOptions, sync: SyncOptions
+        self,
+        session: Session,
+        survey: Survey,
+        act: Act,
+        options: BatchOptions,
+        load: Load | None,
+        *,
+        sync: SyncOptions,
     ) -> None:
         self.sync = sync
         self.rows = survey.rows
@@ -79,7 +88,7 @@ class SyncUnit(EnrollmentUnit):
         )
         for course_id in course_ids:
             wanted.take(Change("enroll", course_id))
-        super().__init__(session, replace(survey, wanted=wanted), act, options)
+        super().__init__(session, replace(survey, wanted=wanted), act, options, load)
 
     # ── before anything is decided ──
 
@@ -217,7 +226,7 @@ class SyncUnit(EnrollmentUnit):
                 if rows:
                     totals[name] += rows
 
-    def finish(self, totals: Counter[str]) -> int | None:
+    def finish(self, result: BatchResult) -> None:
         """Run the queues that moved, write what is left, and the totals."""
         facts = self.deciding.facts
         touched: Iterable[CourseFact] = [facts.courses[course_id] for course_id in self._touched]
@@ -228,5 +237,5 @@ class SyncUnit(EnrollmentUnit):
         left = sum(comparison.drops.values()) if self.sync.absent == "keep" else 0
         for name, count in (("promoted", len(self.promotions)), ("kept", comparison.held + left)):
             if count:
-                totals[name] += count
-        return super().finish(totals)
+                result.totals[name] += count
+        super().finish(result)

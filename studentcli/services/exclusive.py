@@ -1,0 +1,149 @@
+"""Tables that one transaction has for itself on PostgreSQL, and their keys meanwhile.
+
+Two steps, so that nobody is kept out for longer than need be. Other *writers* wait at a gate, which
+every writing transaction passes before anything else: who waits there holds nothing that we could
+wait for, and what was decided still holds when it is written. *Readers* wait only from the moment
+at which keys are taken down. They hold their own locks meanwhile and take them in any order; a
+deadlock with one is impossible all the same, because we never wait longer than a moment with
+anything in hand.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from studentcli.database import sqlstate
+from studentcli.engines import lock_timeout, pass_gate
+from studentcli.services.resolve import is_sqlite
+
+MOMENT: Final = 0.5
+"""Seconds: well under the second after which PostgreSQL looks for a deadlock to break."""
+BREAK: Final = 0.05
+"""Seconds between two attempts, in which whoever waited behind us goes on."""
+_LOCKED: Final = frozenset({"55P03", "40P01"})
+_FORBIDDEN: Final = "42501"
+
+_CONSTRAINTS: Final = """
+SELECT c.conrelid::regclass::text AS table,
+    format('ALTER TABLE %%s DROP CONSTRAINT %%I', c.conrelid::regclass, c.conname) AS drop,
+    format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s', c.conrelid::regclass, c.conname,
+        pg_get_constraintdef(c.oid)) AS make
+FROM pg_constraint c
+WHERE c.contype = 'f' AND c.convalidated AND c.conrelid = ANY(%s::regclass[])
+ORDER BY c.conname
+"""
+_INDEXES: Final = """
+SELECT i.indrelid::regclass::text AS table,
+    format('DROP INDEX %%s', i.indexrelid::regclass) AS drop,
+    pg_get_indexdef(i.indexrelid) AS make
+FROM pg_index i
+WHERE i.indrelid = ANY(%s::regclass[]) AND i.indisvalid
+    AND NOT (i.indisprimary OR i.indisclustered OR i.indisreplident)
+    AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conindid = i.indexrelid)
+ORDER BY i.indexrelid::regclass::text
+"""
+_OWNED: Final = """
+SELECT bool_and(pg_has_role(relowner, 'USAGE')) FROM pg_class WHERE oid = ANY(%s::regclass[])
+"""
+
+
+@dataclass(frozen=True)
+class _Key:
+    """A foreign key or index that is down, and the statement that makes it again."""
+
+    table: str
+    make: str
+
+
+def let_writers_on(session: Session) -> None:
+    """Pass the gate like every other writer, in a transaction that begins before it."""
+    if not is_sqlite(session) and not session.info["forecast"]:
+        session.connection().exec_driver_sql(pass_gate())
+
+
+class Exclusive:
+    """The tables of a load.
+
+    Args:
+        session: in a writing transaction that has not passed the gate and holds no lock.
+        tables: those that are filled; their secondary indexes and foreign keys are taken down.
+        of: those to which their foreign keys point, which are locked before them.
+    """
+
+    def __init__(self, session: Session, tables: tuple[str, ...], *, of: tuple[str, ...]) -> None:
+        self.connection: Connection = session.connection()
+        self.wait: float = session.info["wait"]
+        self._tables = list(tables)
+        self._all = ", ".join((*of, *tables))
+        self._down: list[_Key] | None = None
+
+    def keep_writers_out(self, *, patiently: bool) -> str | None:
+        """Pass the gate and close it behind us: no other writer is at work until we are done.
+
+        Args:
+            patiently: try for as long as the session waits for locks; else once.
+
+        Returns:
+            Why that is impossible, if it is.
+        """
+        if not self._query(_OWNED)[0][0]:  # the keys of a table are its owner's
+            return "only the owner of the tables may take them"
+        return self._try(
+            lambda: self._run(pass_gate(alone=True)),
+            self.wait if patiently else 0,
+        )
+
+    def keep_readers_out(self) -> str | None:
+        """Lock the tables against readers too, and take their keys down; at the second call, rest.
+
+        Returns:
+            Why that is impossible, if it is; then everything is as it was.
+        """
+        return self._try(self._take_down, self.wait) if self._down is None else None
+
+    def _take_down(self) -> None:
+        self._run(f"LOCK TABLE {self._all} IN ACCESS EXCLUSIVE MODE")
+        down: list[_Key] = []
+        for query in (_INDEXES, _CONSTRAINTS):
+            for table, drop, make in self._query(query):
+                self._run(drop)
+                down.append(_Key(table, make))
+        self._down = down
+
+    def make_keys(self, *, of: str) -> None:
+        """Make the indexes and foreign keys of one table that are down; every row is checked."""
+        down = self._down or []
+        for key in [key for key in down if key.table.rpartition(".")[2] == of]:
+            self._run(key.make)
+            down.remove(key)
+
+    def _try(self, attempt: Callable[[], None], wait: float) -> str | None:
+        """Repeat an attempt that takes locks; a failed one lets go of everything it took."""
+        deadline = time.monotonic() + wait
+        while True:
+            try:
+                with self.connection.begin_nested():
+                    self._run(lock_timeout(min(MOMENT, max(wait, 0.1))))
+                    attempt()
+                    self._run(lock_timeout(self.wait))
+            except DBAPIError as error:
+                if sqlstate(error) == _FORBIDDEN:
+                    return "this database user may not take the tables"
+                if sqlstate(error) not in _LOCKED:
+                    raise
+            else:
+                return None
+            if time.monotonic() >= deadline:
+                return f"others were using the tables for {wait:g} s"
+            time.sleep(BREAK)
+
+    def _run(self, statement: str) -> None:
+        self.connection.exec_driver_sql(statement.replace("%", "%%"))
+
+    def _query(self, query: str) -> list[Any]:
+        return list(self.connection.exec_driver_sql(query, (self._tables,)))

@@ -1,0 +1,38 @@
+"""How time per row and memory grow with the file: 10,000 to 5,000,000 rows.
+
+`python -m tests.benchmarks.growth --engine postgresql [--largest 5000000] [--rules]`
+
+Ten rows to a student, so that the file grows with the school, as files do. Every size is imported
+once into a fresh database, as a file that arrives there.
+"""
+
+import argparse
+from typing import Final
+
+from tests.benchmarks.batch import run_import
+from tests.benchmarks.school import School, copied, opened_school
+
+SIZES: Final = (10_000, 100_000, 1_000_000, 5_000_000)
+
+
+def main() -> None:
+    """Measure every size up to the largest."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--engine", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--largest", type=int, default=SIZES[-1])
+    parser.add_argument("--rules", action="store_true")
+    chosen = parser.parse_args()
+    for rows in (size for size in SIZES if size <= chosen.largest):
+        school = School(rows, max(1_000, rows // 10), 2_000, chosen.rules)
+        options = () if chosen.engine == "sqlite" else ("--exclusive",)
+        with opened_school(chosen.engine, school) as (site, file), copied(site) as copy:
+            used = run_import(copy, file, *options)
+        print(
+            f"{chosen.engine}: {rows:>9,} rows {used.wall:8.2f} s, {used.wall / rows * 1e6:6.1f}"
+            f" µs a row ({used.cpu / rows * 1e6:.1f} of our processor), peak {used.peak_mb:.0f} MB",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
