@@ -125,7 +125,9 @@ def test_a_rule_holds_through_every_door_with_the_same_code(
         asked = 3
 
     assert world.statuses() == before
-    assert refusals(world)[len(already) :] == [(code, None)] * asked
+    told = refusals(world)[len(already) :]
+    assert told == [(code, told[0][1])] * asked  # in the same words
+    assert '"message": ' in str(told[0][1])
 
 
 @pytest.mark.parametrize(
