@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import Run
 from tests.desk import read_csv, rows
+from tests.syncing import live
 from tests.world import TODAY, World
 
 SYNC = ("import", "fall.csv", "--sync", "--scope", "term=ALL")
@@ -250,6 +251,23 @@ def test_rows_of_other_terms_can_be_left_out(desk: World, command: Run) -> None:
     assert (refused.returncode, "[outside-scope]" in refused.stderr) == (6, True)
     done = command(*SYNC, "--where", "term=ALL", database=desk)
     assert (done.returncode, "22 unchanged of 22 rows, 1 left out" in done.stderr) == (0, True)
+
+
+def test_only_rows_of_a_term_that_there_is_are_left_out(desk: World, command: Run) -> None:
+    desk.term("SP")
+    desk.course("ART", term="SP")
+    lines = "".join(f"S{n},ART,ALL\n" for n in range(16))
+    mine = "S16,ART,\nS17,ALL/ART,\nS18,ART, ALL \nS1,MIN,\nS2,ALL/MIN,\nS19,ALL/ART,SP\n"
+    others = "S3,ART,SP\nS4,SP/ART,\nS5,SP/ART,SP\n"
+    Path("fall.csv").write_text(f"student,course,term\n{lines}{mine}{others}S9,ART,all\n")
+    options = ("--where", "term=ALL", "--on-error", "skip", "--rejects", "r.csv")
+    before = live(desk)
+    done = command(*SYNC, *options, database=desk)
+    assert "2 refused" in done.stderr
+    assert "21 unchanged" in done.stderr
+    assert " of 23 rows, 3 left out" in done.stderr
+    assert [row["student"] for row in read_csv(Path("r.csv").read_text())] == ["S19", "S9"]
+    assert live(desk) == before
 
 
 def test_the_columns_of_another_program_are_mapped(desk: World, command: Run) -> None:

@@ -201,7 +201,8 @@ def _cron() -> str:
 SYNC_WORDS: Final = {
     "the file": "student, course, term, section; also effective_on (the date of a first"
     " enrollment), override, reason and request, but no action. A row outside the scope is"
-    " refused. --where term=2026FA leaves rows of other terms out.",
+    " refused. --where term=2026FA leaves rows of other terms out: those of a term that there is;"
+    " a row without a term has the scope's.",
     "what is over": "Who has completed or withdrawn is never touched; a row about them is passed"
     " over as superseded (--strict refuses it).",
     "--absent": "drop; withdraw (who waits is dropped); or keep. Past its deadline a drop or a"

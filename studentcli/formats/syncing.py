@@ -3,13 +3,15 @@
 Such a row is compared by the ids of what it names, and nothing is made of it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any, Final, Protocol
 
 from studentcli import errors, values
 from studentcli.formats.native import Chunk, EnrollmentReader
+from studentcli.formats.selection import Selection
 from studentcli.formats.source import CsvSource, Row
 from studentcli.requests import Agreed, Change, CourseWord
 
@@ -53,6 +55,39 @@ class _Found(dict[Any, int | None]):
         return found
 
 
+@dataclass
+class ScopeSelection(Selection):
+    """Leaves the rows of other terms out, and no row that may belong to the scope.
+
+    Whoever is left out is dropped: a row without a term has the term of the scope, and one with a
+    term that there is not may be mistyped.
+
+    Args:
+        others: the codes of the terms that are known and not the scope's.
+    """
+
+    others: frozenset[str] = frozenset()
+    _known: dict[tuple[str, str], bool] = field(default_factory=dict)
+
+    def picks(self, line: int, cells: list[str], header: list[str]) -> bool:
+        """Tell whether a row is meant: unless all that it says of a term is another one."""
+        del line
+        if len(cells) != len(header):
+            return True
+        key = cells[header.index("term")], cells[header.index("course")]
+        picked = self._known.get(key)
+        if picked is None:
+            picked = self._known[key] = not self._is_of_another_term(*map(values.normal, key))
+        return picked
+
+    def _is_of_another_term(self, term: str, course: str) -> bool:
+        head, slash, _ = course.partition("/")
+        if not term:
+            return bool(slash) and head in self.others
+        # A course of the scope in the row of another term is a contradiction: it is refused.
+        return term in self.others and not (slash and head not in self.others)
+
+
 class SyncReader(EnrollmentReader):
     """Reads the file of a sync; `chunks` leaves out what is live already.
 
@@ -60,6 +95,7 @@ class SyncReader(EnrollmentReader):
         source: the file.
         scope: of the sync, in words.
         term: of the scope.
+        terms: the codes of all terms: only rows of another one of these can be left out.
         now: aware; the clock of the operation.
         every_row: give every row, also one that says what is so.
 
@@ -69,7 +105,14 @@ class SyncReader(EnrollmentReader):
     """
 
     def __init__(
-        self, source: CsvSource, scope: str, term: str, *, now: datetime, every_row: bool
+        self,
+        source: CsvSource,
+        scope: str,
+        term: str,
+        *,
+        terms: Collection[str] = (),
+        now: datetime,
+        every_row: bool,
     ) -> None:
         super().__init__(source)
         self._scope = scope
@@ -78,6 +121,9 @@ class SyncReader(EnrollmentReader):
         self._every_row = every_row
         self._compared: Compared
         self._require_list(term)
+        if source.selection.where:
+            others = frozenset(terms) - {term}
+            source.selection = ScopeSelection(where=source.selection.where, others=others)
         self._others = itemgetter(*(self._places[name] for name in ("override", "reason")))
 
     def _require_list(self, term: str) -> None:
