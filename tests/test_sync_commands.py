@@ -56,14 +56,16 @@ def test_a_guard_tells_what_would_have_happened_and_what_allows_it(
         "ALL/MIN-1: 2 of 2 would be dropped (over the limit); 1 others are named\n" in done.stderr
     )
     assert "[too-many-drops]" in done.stderr
-    assert "--max-drops 12 allows it" in done.stderr
+    assert "--max-drops 100% in place of --max-drops 5% allows it" in done.stderr
     assert rows(desk) == before
     data = command(*SYNC, "--format", "json", database=desk)
     assert json.loads(data.stdout)[1] == {
         "name": "ALL/ART-1", "live": 20, "drops": 10, "others": 0, "over": True
     }  # fmt: skip
     assert json.loads(data.stderr)["error"]["code"] == "too-many-drops"
-    allowed = command(*SYNC, "--max-drops", "12", database=desk)
+    number = command(*SYNC, "--max-drops", "12", database=desk)
+    assert "--max-drops 100% --max-drops 12 in place of --max-drops 12 allows" in number.stderr
+    allowed = command(*SYNC, "--max-drops", "100%", "--max-drops", "12", database=desk)
     assert allowed.returncode == 0
     assert "12 dropped, 1 enrolled, 10 unchanged of 11 rows and 12 absent from them" in (
         allowed.stderr

@@ -50,7 +50,7 @@ MaxDropsOption = Annotated[
     typer.Option(
         "--max-drops",
         metavar="SHARE%|NUMBER",
-        help="With --sync: stop when more would be dropped; 5% if left out.",
+        help="With --sync: stop when more would be dropped; 5% unless another share is named.",
     ),
 ]
 LastWinsOption = Annotated[

@@ -212,8 +212,9 @@ SYNC_WORDS: Final = {
 }
 SYNC_GUARDS: Final = {
     "too-many-drops": "More than --max-drops: a share of the live enrollments in the scope and in"
-    " each course ({share}% if left out; {few} drops are always allowed, but everybody of a course"
-    " only with 100%), or a number in the scope, or both.",
+    " each course ({share}% unless another one is named), or a number in the scope, which holds"
+    " beside the share: 100% and a number is the number alone. {few} drops are allowed unless the"
+    " share is below {share}%, but everybody of a course only with 100%.",
     "empty-file": "No rows. --allow empty-file lets it through.",
     "older-file": "The file of an earlier sync of the very same scope that another one came after,"
     " or a file that was written before the last one: by its time of change, which a copy loses and"
