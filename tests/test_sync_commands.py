@@ -171,6 +171,20 @@ def test_what_moved_since_the_plan_of_a_sync_is_listed_and_nothing_else(
     assert "absent: S17 in ALL/ART-1: planned dropped" in said
 
 
+def test_what_a_guard_stops_at_apply_is_planned_again(desk: World, command: Run) -> None:
+    write(range(14), "S1,MIN\nS2,MIN\n")
+    options = ("plan", "fall.csv", "--out", "p.jsonl", *SYNC[2:])
+    command(*options, "--max-drops", "30%", database=desk)
+    for number in range(6, 14):
+        desk.submit("drop", f"S{number}", "ART").require()
+    before = rows(desk)
+    stopped = command("apply", "p.jsonl", "fall.csv", database=desk)
+    assert stopped.returncode == 8
+    assert "--max-drops 50% in place of --max-drops 30% allows it" in stopped.stderr
+    assert "these are options of plan: plan the file again with them" in stopped.stderr
+    assert rows(desk) == before
+
+
 def test_a_named_run_is_synced_once(desk: World, command: Run) -> None:
     write(range(19), "S1,MIN\nS2,MIN\n")
     first = command(*SYNC, "--run-id", "monday", database=desk)
