@@ -88,7 +88,7 @@ def test_the_guards_of_the_file_name_what_allows_it(desk: World, command: Run) -
     assert command(*SYNC, "--allow", "older-file", database=desk).returncode == 0
 
 
-def test_refused_rows_and_absent_ones_are_told_and_rejects_hold_the_rows(
+def test_refused_rows_and_absent_ones_are_told_and_rejects_hold_both(
     desk: World, command: Run
 ) -> None:
     desk.term("ALL", drop_until=str(TODAY.replace(year=2025)))
@@ -96,12 +96,27 @@ def test_refused_rows_and_absent_ones_are_told_and_rejects_hold_the_rows(
     options = ("--on-error", "skip", "--rejects", "rejects.csv")
     done = command(*SYNC, *options, database=desk)
     assert done.returncode == 6
-    assert "absent: the last day to drop" in done.stderr or "absent: " in done.stderr
+    assert "\nabsent: S19 in ALL/ART-1: " in f"\n{done.stderr}"
     assert "hint: --absent withdraw withdraws who is absent, --absent keep" in done.stderr
     assert "line 22: there is no student 1103; 01103 exists [unknown-student]" in done.stderr
-    assert [row["_line"] for row in read_csv(Path("rejects.csv").read_text())] == ["22"]
+    rejects = read_csv(Path("rejects.csv").read_text())
+    assert [(row["student"], row["course"], row["_line"], row["_code"]) for row in rejects] == [
+        ("S19", "ALL/ART-1", "", "drop-deadline"),
+        ("1103", "MIN", "22", "unknown-student"),
+    ]  # fmt: skip
     listed = command("batch", "rejects", "5", database=desk)
     assert {row["code"] for row in read_csv(listed.stdout)} <= {"drop-deadline", "unknown-student"}
+
+
+def test_the_absent_are_rejected_in_the_columns_of_the_file(desk: World, command: Run) -> None:
+    desk.term("ALL", drop_until=str(TODAY.replace(year=2025)))
+    listed = "".join(f"x,ALL,S{n},ART\n" for n in range(19))
+    Path("fall.csv").write_text(f"Note,Term,Student ID,Class\n{listed}x,ALL,S1,MIN\nx,ALL,S2,MIN\n")
+    names = ("--map", "Student ID=student", "--map", "Class=course", "--map", "Note=_note")
+    command(*SYNC, *names, "--on-error", "skip", "--rejects", "rejects.csv", database=desk)
+    header, absent = Path("rejects.csv").read_text().splitlines()
+    assert header == "Note,Term,Student ID,Class,_line,_code,_reason,_request"
+    assert absent.startswith(",ALL,S19,ART-1,,drop-deadline,")
 
 
 def test_every_row_comes_as_data_and_the_absent_have_no_line(desk: World, command: Run) -> None:

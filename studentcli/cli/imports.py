@@ -192,7 +192,7 @@ def _import(cli: Cli, file: FileOptions, rejects: Path | None, options: dict[str
     with opened(cli, file) as source:
         if rejects and rejects.exists() and path.exists() and rejects.samefile(path):
             raise errors.Usage(f"--rejects {rejects} is the file that is read", hint="name another")
-        kept = RejectsFile(rejects, source.columns) if rejects else None
+        kept = RejectsFile(rejects, source.columns, source.header) if rejects else None
         report = Report(kept, every_row=bool(cli.explicit_format), forecast=cli.dry_run)
         try:
             result = _run_import(cli, source, report, BatchOptions(term=cli.term, **options))
