@@ -250,6 +250,17 @@ def test_every_row_is_given_when_somebody_looks(term: World) -> None:
     assert (len(every), brief.totals) == (4, whole.totals)
 
 
+def test_what_is_so_is_told_while_the_file_is_read(term: World) -> None:
+    content = "student,course\nS1,ART\nS2,ART\nS5,BIO\nS5,ART\nS3,MIN\nS4,MIN\nS1,ART\n"
+    for chunk in (1, 2, 3, 9):
+        result, taken = sync(term, content, "term=FA", chunk=chunk, dry_run=True)
+        agreed = [one.rows for one in taken if isinstance(one, Agreed)]
+        assert (sum(agreed), max(agreed)) == (5, min(chunk, 5))
+        assert dict(result.totals) == {"unchanged": 5, "enrolled": 2}
+        [request] = [one for one in taken if not isinstance(one, Agreed)]
+        assert len(request.outcomes) == 2, "a request that was open when it was told stays whole"
+
+
 # ── the rest of a batch ──
 
 

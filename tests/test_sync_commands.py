@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from studentcli.cli.context import state
 from tests.conftest import Run
 from tests.desk import read_csv, rows
 from tests.syncing import live
@@ -128,6 +129,12 @@ def test_every_row_comes_as_data_and_the_absent_have_no_line(desk: World, comman
     ]  # fmt: skip
     assert [row["action"] for row in found[-2:]] == ["enroll", "promote"]
     assert len(found) == 2 + 20 + 1
+
+
+def test_a_sync_says_how_far_it_is(desk: World, command: Run) -> None:
+    write(range(19), "S2,MIN\nS3,MIN\n")
+    assert command(*SYNC, "--chunk", "8", database=desk).returncode == 0
+    assert state.place == (23, 23), "21 rows, and two drops of who is absent"
 
 
 def test_a_sync_is_a_batch_with_the_figures_of_its_guards(desk: World, command: Run) -> None:

@@ -139,7 +139,7 @@ def _run_import(
     cli: Cli, source: "CsvSource", report: "Report", options: "BatchOptions"
 ) -> "BatchResult":
     from studentcli.formats.plan import Unplanned
-    from studentcli.requests import Agreed
+    from studentcli.formats.report import rows_of
     from studentcli.services import batches
     from studentcli.services.syncing.batch import SyncBatch
 
@@ -162,8 +162,8 @@ def _run_import(
         def take(results: list[Any], cells: dict[int, list[str]]) -> None:
             report.take(results, cells)
             plan.take(results)
-            agreed = sum(result.rows for result in results if isinstance(result, Agreed))
-            progress.advance(len(cells) + agreed)
+            progress.total = survey.rows + batch.unasked
+            progress.advance(rows_of(results, cells))
             if options.commit_every:
                 state.applied = progress.done
 

@@ -18,6 +18,13 @@ SHOWN: Final = 50
 """How many rows of a kind are told one by one; all of them are in --format."""
 
 
+def rows_of(results: list[Any], cells: dict[int, list[str]]) -> int:
+    """Count what a chunk brings on its way: rows, those nothing is decided about, the absent."""
+    agreed = sum(r.rows + r.overruled for r in results if isinstance(r, Agreed))
+    absent = [] if cells else [r for r in results if isinstance(r, Decision)]
+    return len(cells) + agreed + sum(len(decision.outcomes) for decision in absent)
+
+
 class RejectsFile:
     """The refused rows with their original columns; takes its place when it is complete.
 

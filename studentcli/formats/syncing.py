@@ -197,7 +197,11 @@ class SyncReader(EnrollmentReader):
         return self._students[cells[places["student"]]], self._courses[course]
 
     def chunks(self, size: int) -> Iterator[Chunk]:
-        """Read the file anew, in chunks of about `size` rows; what is so already is counted."""
+        """Read the file anew, in chunks of about `size` rows; what is so already is counted.
+
+        Of `size` such rows a chunk of their own tells: most files hold hardly any others.
+        """
+        self._size = size
         self._agreed = self._overruled = 0
         for chunk in super().chunks(size):
             yield self._with_agreed(chunk)
@@ -218,6 +222,7 @@ class SyncReader(EnrollmentReader):
             if last is not None:
                 if self._last_wins and line != last:
                     self._overruled += 1
+                    yield from self._pause(line)
                     continue
             elif (
                 not self._every_row
@@ -228,8 +233,13 @@ class SyncReader(EnrollmentReader):
                 and self._says_no_more(cells)
             ):
                 self._agreed += 1
+                yield from self._pause(line)
                 continue
             yield line, cells
+
+    def _pause(self, line: int) -> Iterator[Row]:
+        if self._agreed + self._overruled >= self._size:
+            yield line, []
 
     def _says_no_more(self, cells: list[str]) -> bool:
         """Tell whether a row says nothing that is to be read: at most a date that is past."""

@@ -90,6 +90,11 @@ class SyncUnit(EnrollmentUnit):
             wanted.take(Change("enroll", course_id))
         super().__init__(session, replace(survey, wanted=wanted), act, options, load)
 
+    @property
+    def unasked(self) -> int:
+        """How many drops of the absent are decided."""
+        return 0 if self.sync.absent == "keep" else sum(self.comparison.drops.values())
+
     # ── before anything is decided ──
 
     def chunks(self, reader: Any, size: int) -> Iterator[Any]:
