@@ -136,8 +136,26 @@ def test_a_scope_that_cannot_be_read_is_refused(text: str | None) -> None:
         ("new", YESTERDAY - timedelta(1), [LAST._replace(written_at=None)], False),
         # the last file again, also when its time was lost: there is nothing to do
         ("last", YESTERDAY - timedelta(1), [LAST], False),
-        # a file that another one came after, whatever time it has got
-        ("first", YESTERDAY + timedelta(1), [LAST, Earlier(5, "first", None)], True),
+        # a second is as fine as times are compared
+        (
+            "new",
+            YESTERDAY,
+            [LAST._replace(written_at=YESTERDAY + timedelta(milliseconds=9))],
+            False,
+        ),
+        ("new", YESTERDAY, [LAST._replace(written_at=YESTERDAY + timedelta(seconds=1))], True),
+        # what was written after the last file is newer, also when it says what an earlier one said
+        ("first", YESTERDAY + timedelta(1), [LAST, Earlier(5, "first", None)], False),
+        ("first", YESTERDAY + timedelta(1), [LAST, LAST._replace(sha256="first")], False),
+        # a file that another one came after, when no time says more
+        ("first", YESTERDAY, [LAST, Earlier(5, "first", None)], True),
+        ("first", YESTERDAY + timedelta(milliseconds=9), [LAST, Earlier(5, "first", None)], True),
+        (
+            "first",
+            YESTERDAY + timedelta(1),
+            [LAST._replace(written_at=None), Earlier(5, "first", YESTERDAY)],
+            True,
+        ),
         ("first", None, [LAST, Earlier(7, "second", None), Earlier(5, "first", None)], True),
         ("last", None, [LAST, Earlier(5, "last", None)], False),
     ],
@@ -227,6 +245,12 @@ def test_a_file_written_before_the_last_one_is_older(term: World) -> None:
     with pytest.raises(errors.OlderFile, match="before the file of batch"):
         sync(term, listed(*range(9)), written_at=YESTERDAY - timedelta(hours=1), allow=())
     sync(term, listed(*range(9)), written_at=YESTERDAY + timedelta(hours=1), allow=())
+
+
+def test_a_newer_file_may_say_what_an_earlier_one_said(term: World) -> None:
+    for day, numbers in enumerate((range(10), range(9), range(10))):
+        sync(term, listed(*numbers), written_at=YESTERDAY + timedelta(day), allow=())
+    assert len(term.statuses()) == 12
 
 
 def test_an_aborted_sync_is_not_the_last_file(term: World) -> None:

@@ -216,10 +216,10 @@ SYNC_GUARDS: Final = {
     " beside the share: 100% and a number is the number alone. {few} drops are allowed unless the"
     " share is below {share}%, but everybody of a course only with 100%.",
     "empty-file": "No rows. --allow empty-file lets it through.",
-    "older-file": "The file of an earlier sync of the very same scope that another one came after,"
-    " or a file that was written before the last one: by its time of change, which a copy loses and"
-    " standard input does not have. A sync that was undone does not count. --allow older-file lets"
-    " it through.",
+    "older-file": "A file that was written before the last one of the very same scope, by its time"
+    " of change, which a copy can lose and standard input does not have; one that was written after"
+    " it passes. Where the times say nothing: the file of an earlier sync that another one came"
+    " after. A sync that was undone does not count. --allow older-file lets it through.",
 }
 
 

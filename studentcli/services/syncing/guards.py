@@ -172,7 +172,8 @@ def require_newer(
 ) -> None:
     """Stop when the file is older than the last one of the scope, as far as that can be told.
 
-    It is when it was written before that one was, or when it is what an earlier sync had.
+    It is when it was written before that one was, and not when after it: to the second, as many
+    file systems and copies know it. Where that says nothing it is when an earlier sync had it.
 
     Args:
         name: of the file.
@@ -188,7 +189,12 @@ def require_newer(
     last = earlier[0]
     same_as_last = takewhile(lambda file: file.sha256 == last.sha256, earlier)
     newest = max((file.written_at for file in same_as_last if file.written_at), default=None)
-    if written_at and newest and written_at < newest:
+    later = 0
+    if written_at and newest:
+        later = int(written_at.timestamp()) - int(newest.timestamp())
+    if later > 0:
+        return
+    if later < 0:
         raise errors.OlderFile(
             f"{name} was written {written_at:{_TO_THE_SECOND}} UTC, before the file of batch"
             f" {last.operation_id} ({newest:{_TO_THE_SECOND}}); nothing was changed"
