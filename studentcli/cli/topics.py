@@ -204,7 +204,10 @@ SYNC_WORDS: Final = {
     " refused. --where term=2026FA leaves rows of other terms out: those of a term that there is;"
     " a row without a term has the scope's.",
     "what is over": "Who has completed or withdrawn is never touched; a row about them is passed"
-    " over as superseded (--strict refuses it).",
+    " over as superseded (--strict refuses it), and one that overrides already-withdrawn is"
+    " refused: studentcli enroll does that, once.",
+    "swaps": "Who waits for one course in place of another, and is in the file with both, gets the"
+    " seat only beside the other: what the file names is not given up.",
     "--absent": "drop; withdraw (who waits is dropped); or keep. Past its deadline a drop or a"
     " withdrawal is refused and listed, as a row is. Who is absent and may be meant by a row that"
     " names nobody is kept.",

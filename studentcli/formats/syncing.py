@@ -18,6 +18,9 @@ from studentcli.requests import Agreed, Change, CourseWord
 FORBIDDEN: Final = ("action", "grade", "instead_of")
 """Columns that say of a change what a list of enrollments cannot say."""
 
+UNDOING: Final = "already-withdrawn"
+"""The rule that a sync does not break: it would break it again each time the file comes."""
+
 SAYING: Final = ("effective_on", "override", "reason")
 """Columns in which two rows of one enrollment can disagree."""
 
@@ -264,8 +267,14 @@ class SyncReader(EnrollmentReader):
 
         Raises:
             errors.OutsideScope, errors.RowsDisagree: for one that a sync cannot take.
+            errors.BadValue: also for one that takes back what is over.
         """
         read = super()._read(line, cells)
+        if UNDOING in read[1].overrides:
+            raise errors.BadValue(
+                f"override: a sync does not break {UNDOING}: what is over stays as it is",
+                hint=f"studentcli enroll --override {UNDOING} --reason TEXT enrolls once",
+            )
         key = self._ids(cells)
         course_id = key[1]
         if course_id is not None and not self._compared.covers(course_id):

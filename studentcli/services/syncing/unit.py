@@ -114,6 +114,7 @@ class SyncUnit(EnrollmentUnit):
         file.name_all(comparison)
         comparison.read_live(self.session)
         comparison.compare()
+        self.deciding.policy.kept = frozenset(comparison.kept)
 
     def _find_student(self, number: str) -> int | None:
         student = self.deciding.numbers.get(number)
