@@ -131,6 +131,19 @@ def test_every_row_comes_as_data_and_the_absent_have_no_line(desk: World, comman
     assert len(found) == 2 + 20 + 1
 
 
+def test_fifty_superseded_rows_are_told_and_how_many_more(desk: World, command: Run) -> None:
+    desk.student(*(f"W{n}" for n in range(53)))
+    waiting = "".join(f"W{n},ART\n" for n in range(53))
+    desk.import_csv(f"student,course\n{waiting}")
+    left = "".join(f"withdraw,W{n},ART\n" for n in range(53))
+    desk.import_csv(f"action,student,course\n{left}")
+    write(range(20), f"S1,MIN\nS2,MIN\n{waiting}")
+    done = command(*SYNC, database=desk)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("superseded: line ") == 50
+    assert "… and 3 more superseded\n" in done.stderr
+
+
 def test_a_sync_says_how_far_it_is(desk: World, command: Run) -> None:
     write(range(19), "S2,MIN\nS3,MIN\n")
     assert command(*SYNC, "--chunk", "8", database=desk).returncode == 0

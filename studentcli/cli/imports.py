@@ -235,8 +235,7 @@ def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult"
             note("hint: --rejects FILE holds them all")
     if cli.quiet and not result.refused:
         return
-    for text in report.superseded:
-        note(f"superseded: {text}")
+    _tell_superseded(report, result)
     if result.went_online:
         note(f"loaded beside others, which takes longer: {result.went_online}")
     note(_summary(cli, source, result, report.absent))
@@ -262,6 +261,13 @@ def _tell_refused(cli: Cli, report: "Report") -> None:
         exists = f"; {' and '.join(names)} exist{'s' * (len(names) == 1)}" if names else ""
         where = f"line {line}" if line else "absent"
         sys.stderr.write(f"{where}: {safe_text(refusal.message + exists)} [{refusal.code}]\n")
+
+
+def _tell_superseded(report: "Report", result: "BatchResult") -> None:
+    for text in report.superseded:
+        note(f"superseded: {text}")
+    if (more := result.totals["superseded"] - len(report.superseded)) > 0:
+        note(f"… and {more} more superseded")
 
 
 def _tell_consequences(cli: Cli, report: "Report", result: "BatchResult") -> None:
