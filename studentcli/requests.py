@@ -271,6 +271,8 @@ class Policy:
         planned_at: aware; when a plan was made that is now applied: it dates undated changes.
         is_sync: what is completed or withdrawn stays as it is when an add asks for it, unless
             strict; and whoever decides runs the queues, once everything is decided.
+        kept: student and course by id, of what a swap that is pending does not give up: the file
+            of a sync names it beside the course that the student waits for.
     """
 
     now: datetime
@@ -279,6 +281,7 @@ class Policy:
     strict: bool = False
     planned_at: datetime | None = None
     is_sync: bool = False
+    kept: frozenset[tuple[int, int]] = frozenset()
     _todays: dict[str, date] = field(default_factory=dict)
 
     def today(self, time_zone: str) -> date:

@@ -134,3 +134,33 @@ def test_a_cohort_that_is_not_said_in_one_way_is_refused(
     assert done.returncode == 2
     assert told in done.stderr
     assert rows(desk) == before
+
+
+def test_the_sizes_of_a_list_are_counted_in_words(desk: World, command: Run) -> None:
+    Path("class.txt").write_text("S1\n")
+    done = command("enroll", "--students", "@class.txt", "--courses", "CS101", database=desk)
+    assert "1 student, 1 course: 1 enrolled" in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"student\nS\xe9\n", "student\nS1\n".encode("utf-16-be")])
+def test_a_list_in_another_encoding_names_no_option_that_there_is_not(
+    desk: World, command: Run, content: bytes
+) -> None:
+    Path("class.txt").write_bytes(content)
+    done = command("enroll", "--students", "@class.txt", "--courses", "CS101", database=desk)
+    assert (done.returncode, "--encoding" in done.stderr) == (2, False), done.stderr
+    assert "as CSV UTF-8" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "example"),
+    [
+        (("--students", "S1"), "--courses: CS101,MATH200"),
+        (("--courses", "ART"), "--students: S1042,S1043"),
+    ],
+)
+def test_what_a_list_lacks_is_shown_by_an_example_of_its_kind(
+    desk: World, command: Run, given: tuple[str, ...], example: str
+) -> None:
+    done = command("enroll", *given, database=desk)
+    assert (done.returncode, example in done.stderr) == (2, True), done.stderr

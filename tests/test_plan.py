@@ -204,6 +204,7 @@ def test_show_counts_a_plan_and_lists_what_changes(desk: World, command: Run) ->
         (lambda text: text.rpartition('{"rows"')[0], "is not whole"),
         (lambda text: text.replace('{"plan": 1', '{"plan": 2'), "of this version"),
         (lambda text: text.replace('"planned_at": "2', '"planned_at": "x'), "of this version"),
+        (lambda text: text.replace('"term": null', '"term": 7'), "of this version"),
     ],
 )
 def test_what_is_no_whole_plan_is_refused(
@@ -216,6 +217,39 @@ def test_what_is_no_whole_plan_is_refused(
     for arguments in (["apply", "plan.jsonl", "fall.csv"], ["plan", "show", "plan.jsonl"]):
         done = command(*arguments, database=sqlite_world)
         assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "spoiled"),
+    [
+        ('"encoding": null', '"encoding": 7'),
+        ('"strict": false', '"strict": 0'),
+        ('"commit_every": null', '"commit_every": true'),
+        ('"max_drops": null', '"max_drops": ["5%", 7]'),
+        ('"where": null', '"where": "term=FA"'),
+        ('"on_error": "abort"', '"on_error": null'),
+    ],
+)
+def test_an_option_of_another_type_is_a_damaged_plan(
+    sqlite_world: World, command: Run, option: str, spoiled: str
+) -> None:
+    sqlite_world.student("S1")
+    Path("fall.csv").write_text("student\nS1\n")
+    make(sqlite_world, command, exits=0)
+    text = Path("plan.jsonl").read_text()
+    assert option in text
+    Path("plan.jsonl").write_text(text.replace(option, spoiled))
+    done = command("apply", "plan.jsonl", "fall.csv", database=sqlite_world)
+    assert (done.returncode, "is damaged: its option" in done.stderr) == (2, True), done.stderr
+
+
+def test_a_plan_of_nothing_names_no_next_step(sqlite_world: World, command: Run) -> None:
+    sqlite_world.student("S1")
+    Path("fall.csv").write_text("student,course\nS1,NONE\n")
+    done = command("plan", "fall.csv", "--out", "plan.jsonl", database=sqlite_world)
+    assert done.returncode == 6
+    assert "planned in plan.jsonl; nothing would be applied: rows are refused" in done.stderr
+    assert "next: studentcli apply" not in done.stderr
 
 
 def test_a_plan_that_cannot_be_made_leaves_no_file(sqlite_world: World, command: Run) -> None:

@@ -198,11 +198,49 @@ def test_what_is_over_is_not_touched_named_or_not(term: World, grade: str | None
     assert codes(taken) == {2: "already-completed" if grade else "already-withdrawn"}
 
 
-def test_an_override_of_a_row_enrolls_who_has_withdrawn(term: World) -> None:
+def test_no_override_of_a_row_takes_a_withdrawal_back(term: World) -> None:
     term.submit("withdraw", "S1", "ART", term="FA").require()
-    content = "student,course,override,reason\nS1,ART,already-withdrawn,dean\nS2,ART,,\n"
-    sync(term, content, "term=FA,course=ART")
-    assert term.statuses()["S1", "FA/ART-1"] == "enrolled"
+    listed = "S1,ART,already-withdrawn,dean\nS2,ART,already-withdrawn,dean\nS5,BIO,course-full,d\n"
+    content = f"student,course,override,reason\n{listed}S3,MIN,,\nS4,MIN,,\n"
+    result, taken = sync(term, content, "term=FA", on_error="skip")
+    refused = [item.refusal for item in taken if hasattr(item, "refusal")]
+    assert [(refusal.code, "already-withdrawn" in refusal.message) for refusal in refused] == [
+        ("bad-value", True), ("bad-value", True)
+    ]  # fmt: skip
+    assert term.statuses()["S1", "FA/ART-1"] == "withdrawn"
+    assert {("S2", "FA/ART-1"), ("S5", "FA/BIO-1")} <= live(term)
+    assert result.totals["dropped"] == 0
+
+
+@pytest.mark.parametrize(
+    ("listed", "scope", "ends"),
+    [
+        # both are named: the seat, and the course that was to be given up for it
+        ("S4,MIN\nS4,BIO\n", "term=FA", {"MIN": "enrolled", "BIO": "enrolled"}),
+        # a row that says no course may mean the old one
+        ("S4,MIN\nS4,NONE\n", "term=FA", {"MIN": "enrolled", "BIO": "enrolled"}),
+        # only the new one is named
+        ("S4,MIN\n", "term=FA", {"MIN": "enrolled", "BIO": "dropped"}),
+        # the old one is not in the scope: the swap is made
+        ("S4,MIN\n", "term=FA,course=MIN", {"MIN": "enrolled", "BIO": "dropped"}),
+    ],
+)
+def test_a_pending_swap_does_not_give_up_what_the_file_names(
+    term: World, listed: str, scope: str, ends: dict[str, str]
+) -> None:
+    term.submit("drop", "S4", "MIN", term="FA").require()
+    term.submit("enroll", "S4", "BIO", term="FA").require()
+    term.submit("enroll", "S4", "MIN", term="FA", instead_of="FA/BIO").require()
+    before = rows(term, "student_courses")
+    result, _ = sync(term, f"student,course\n{listed}", scope, on_error="skip")
+    statuses = term.statuses()
+    assert {code: statuses["S4", f"FA/{code}-1"] for code in ends} == ends
+    given_up = [p.instead_of for p in result.promotions if p.instead_of]
+    assert given_up == (["FA/BIO-1"] if scope == "term=FA,course=MIN" else [])
+    assert result.totals["promoted"] == (ends["MIN"] == "enrolled")
+    assert result.operation_id is not None
+    undo(term, result.operation_id)
+    assert rows(term, "student_courses") == before
 
 
 def test_a_dated_file_is_the_truth_also_about_who_was_dropped_since(term: World) -> None:
@@ -248,6 +286,17 @@ def test_every_row_is_given_when_somebody_looks(term: World) -> None:
     assert few == [Agreed(4)]
     assert set(outcomes(every).values()) == {"unchanged"}
     assert (len(every), brief.totals) == (4, whole.totals)
+
+
+def test_what_is_so_is_told_while_the_file_is_read(term: World) -> None:
+    content = "student,course\nS1,ART\nS2,ART\nS5,BIO\nS5,ART\nS3,MIN\nS4,MIN\nS1,ART\n"
+    for chunk in (1, 2, 3, 9):
+        result, taken = sync(term, content, "term=FA", chunk=chunk, dry_run=True)
+        agreed = [one.rows for one in taken if isinstance(one, Agreed)]
+        assert (sum(agreed), max(agreed)) == (5, min(chunk, 5))
+        assert dict(result.totals) == {"unchanged": 5, "enrolled": 2}
+        [request] = [one for one in taken if not isinstance(one, Agreed)]
+        assert len(request.outcomes) == 2, "a request that was open when it was told stays whole"
 
 
 # ── the rest of a batch ──

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from studentcli.cli.context import state
 from tests.conftest import Run
 from tests.desk import read_csv, rows
+from tests.syncing import live
 from tests.world import TODAY, World
 
 SYNC = ("import", "fall.csv", "--sync", "--scope", "term=ALL")
@@ -55,14 +57,16 @@ def test_a_guard_tells_what_would_have_happened_and_what_allows_it(
         "ALL/MIN-1: 2 of 2 would be dropped (over the limit); 1 others are named\n" in done.stderr
     )
     assert "[too-many-drops]" in done.stderr
-    assert "--max-drops 12 allows it" in done.stderr
+    assert "--max-drops 100% in place of --max-drops 5% allows it" in done.stderr
     assert rows(desk) == before
     data = command(*SYNC, "--format", "json", database=desk)
     assert json.loads(data.stdout)[1] == {
         "name": "ALL/ART-1", "live": 20, "drops": 10, "others": 0, "over": True
     }  # fmt: skip
     assert json.loads(data.stderr)["error"]["code"] == "too-many-drops"
-    allowed = command(*SYNC, "--max-drops", "12", database=desk)
+    number = command(*SYNC, "--max-drops", "12", database=desk)
+    assert "--max-drops 100% --max-drops 12 in place of --max-drops 12 allows" in number.stderr
+    allowed = command(*SYNC, "--max-drops", "100%", "--max-drops", "12", database=desk)
     assert allowed.returncode == 0
     assert "12 dropped, 1 enrolled, 10 unchanged of 11 rows and 12 absent from them" in (
         allowed.stderr
@@ -85,7 +89,7 @@ def test_the_guards_of_the_file_name_what_allows_it(desk: World, command: Run) -
     assert command(*SYNC, "--allow", "older-file", database=desk).returncode == 0
 
 
-def test_refused_rows_and_absent_ones_are_told_and_rejects_hold_the_rows(
+def test_refused_rows_and_absent_ones_are_told_and_rejects_hold_both(
     desk: World, command: Run
 ) -> None:
     desk.term("ALL", drop_until=str(TODAY.replace(year=2025)))
@@ -93,12 +97,27 @@ def test_refused_rows_and_absent_ones_are_told_and_rejects_hold_the_rows(
     options = ("--on-error", "skip", "--rejects", "rejects.csv")
     done = command(*SYNC, *options, database=desk)
     assert done.returncode == 6
-    assert "absent: the last day to drop" in done.stderr or "absent: " in done.stderr
+    assert "\nabsent: S19 in ALL/ART-1: " in f"\n{done.stderr}"
     assert "hint: --absent withdraw withdraws who is absent, --absent keep" in done.stderr
     assert "line 22: there is no student 1103; 01103 exists [unknown-student]" in done.stderr
-    assert [row["_line"] for row in read_csv(Path("rejects.csv").read_text())] == ["22"]
+    rejects = read_csv(Path("rejects.csv").read_text())
+    assert [(row["student"], row["course"], row["_line"], row["_code"]) for row in rejects] == [
+        ("S19", "ALL/ART-1", "", "drop-deadline"),
+        ("1103", "MIN", "22", "unknown-student"),
+    ]  # fmt: skip
     listed = command("batch", "rejects", "5", database=desk)
     assert {row["code"] for row in read_csv(listed.stdout)} <= {"drop-deadline", "unknown-student"}
+
+
+def test_the_absent_are_rejected_in_the_columns_of_the_file(desk: World, command: Run) -> None:
+    desk.term("ALL", drop_until=str(TODAY.replace(year=2025)))
+    listed = "".join(f"x,ALL,S{n},ART\n" for n in range(19))
+    Path("fall.csv").write_text(f"Note,Term,Student ID,Class\n{listed}x,ALL,S1,MIN\nx,ALL,S2,MIN\n")
+    names = ("--map", "Student ID=student", "--map", "Class=course", "--map", "Note=_note")
+    command(*SYNC, *names, "--on-error", "skip", "--rejects", "rejects.csv", database=desk)
+    header, absent = Path("rejects.csv").read_text().splitlines()
+    assert header == "Note,Term,Student ID,Class,_line,_code,_reason,_request"
+    assert absent.startswith(",ALL,S19,ART-1,,drop-deadline,")
 
 
 def test_every_row_comes_as_data_and_the_absent_have_no_line(desk: World, command: Run) -> None:
@@ -110,6 +129,25 @@ def test_every_row_comes_as_data_and_the_absent_have_no_line(desk: World, comman
     ]  # fmt: skip
     assert [row["action"] for row in found[-2:]] == ["enroll", "promote"]
     assert len(found) == 2 + 20 + 1
+
+
+def test_fifty_superseded_rows_are_told_and_how_many_more(desk: World, command: Run) -> None:
+    desk.student(*(f"W{n}" for n in range(53)))
+    waiting = "".join(f"W{n},ART\n" for n in range(53))
+    desk.import_csv(f"student,course\n{waiting}")
+    left = "".join(f"withdraw,W{n},ART\n" for n in range(53))
+    desk.import_csv(f"action,student,course\n{left}")
+    write(range(20), f"S1,MIN\nS2,MIN\n{waiting}")
+    done = command(*SYNC, database=desk)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("superseded: line ") == 50
+    assert "… and 3 more superseded\n" in done.stderr
+
+
+def test_a_sync_says_how_far_it_is(desk: World, command: Run) -> None:
+    write(range(19), "S2,MIN\nS3,MIN\n")
+    assert command(*SYNC, "--chunk", "8", database=desk).returncode == 0
+    assert state.place == (23, 23), "21 rows, and two drops of who is absent"
 
 
 def test_a_sync_is_a_batch_with_the_figures_of_its_guards(desk: World, command: Run) -> None:
@@ -166,6 +204,20 @@ def test_what_moved_since_the_plan_of_a_sync_is_listed_and_nothing_else(
     assert rows(desk) == before
     said = command("apply", "p.jsonl", "fall.csv", database=desk).stderr
     assert "absent: S17 in ALL/ART-1: planned dropped" in said
+
+
+def test_what_a_guard_stops_at_apply_is_planned_again(desk: World, command: Run) -> None:
+    write(range(14), "S1,MIN\nS2,MIN\n")
+    options = ("plan", "fall.csv", "--out", "p.jsonl", *SYNC[2:])
+    command(*options, "--max-drops", "30%", database=desk)
+    for number in range(6, 14):
+        desk.submit("drop", f"S{number}", "ART").require()
+    before = rows(desk)
+    stopped = command("apply", "p.jsonl", "fall.csv", database=desk)
+    assert stopped.returncode == 8
+    assert "--max-drops 50% in place of --max-drops 30% allows it" in stopped.stderr
+    assert "these are options of plan: plan the file again with them" in stopped.stderr
+    assert rows(desk) == before
 
 
 def test_a_named_run_is_synced_once(desk: World, command: Run) -> None:
@@ -250,6 +302,23 @@ def test_rows_of_other_terms_can_be_left_out(desk: World, command: Run) -> None:
     assert (refused.returncode, "[outside-scope]" in refused.stderr) == (6, True)
     done = command(*SYNC, "--where", "term=ALL", database=desk)
     assert (done.returncode, "22 unchanged of 22 rows, 1 left out" in done.stderr) == (0, True)
+
+
+def test_only_rows_of_a_term_that_there_is_are_left_out(desk: World, command: Run) -> None:
+    desk.term("SP")
+    desk.course("ART", term="SP")
+    lines = "".join(f"S{n},ART,ALL\n" for n in range(16))
+    mine = "S16,ART,\nS17,ALL/ART,\nS18,ART, ALL \nS1,MIN,\nS2,ALL/MIN,\nS19,ALL/ART,SP\n"
+    others = "S3,ART,SP\nS4,SP/ART,\nS5,SP/ART,SP\n"
+    Path("fall.csv").write_text(f"student,course,term\n{lines}{mine}{others}S9,ART,all\n")
+    options = ("--where", "term=ALL", "--on-error", "skip", "--rejects", "r.csv")
+    before = live(desk)
+    done = command(*SYNC, *options, database=desk)
+    assert "2 refused" in done.stderr
+    assert "21 unchanged" in done.stderr
+    assert " of 23 rows, 3 left out" in done.stderr
+    assert [row["student"] for row in read_csv(Path("r.csv").read_text())] == ["S19", "S9"]
+    assert live(desk) == before
 
 
 def test_the_columns_of_another_program_are_mapped(desk: World, command: Run) -> None:

@@ -1,5 +1,6 @@
 """The guards of a sync: what they let through, what they stop, and that nothing is changed then."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -43,15 +44,25 @@ def figures(*courses: tuple[int, int]) -> Figures:
         # a few are no disaster, everybody is
         (["5%"], [(10, 5)], False),
         (["5%"], [(10, 6)], True),
-        (["0%"], [(10, 5)], False),
+        (["5%"], [(10_000, 0), (10, 5)], False),
+        (["20%"], [(10_000, 0), (10, 5)], False),
+        # a share below the usual one is meant as it is
+        (["0%"], [(10, 5)], True),
+        (["0%"], [(10, 1)], True),
+        (["0%"], [(10, 0)], False),
+        (["4%"], [(1000, 0), (10, 1)], True),
         (["5%"], [(10_000, 0), (4, 4)], True),
         (["5%"], [(10_000, 0), (2, 2)], True),
         (["5%"], [(10_000, 0), (1, 1)], False),
         (["99%"], [(10_000, 0), (40, 40)], True),
         (["100%"], [(40, 40)], False),
-        # a number counts in the scope
-        (["200"], [(200, 200)], False),
-        (["200"], [(150, 100), (150, 101)], True),
+        # a number counts in the scope, and the usual share beside it
+        (["200"], [(200, 200)], True),
+        (["200"], [(10_000, 0), (40, 40)], True),
+        (["200"], [(10_000, 200)], False),
+        (["200"], [(10_000, 201)], True),
+        (["100%", "200"], [(200, 200)], False),
+        (["200", "100%"], [(150, 100), (150, 101)], True),
         (["0"], [(100, 0)], False),
         (["0"], [(100, 1)], True),
         # both hold
@@ -75,8 +86,10 @@ def test_the_guard_of_the_drops(
         require_drops_allowed(found, read_limits(limits))
     error = stopped.value
     assert error.hint is not None
-    assert f"--max-drops {found.scope.drops} " in error.hint
-    require_drops_allowed(found, read_limits([str(found.scope.drops)]))
+    named, _, replaced = error.hint.partition(" in place of ")
+    require_drops_allowed(found, read_limits(re.findall(r"--max-drops (\S+)", named)))
+    typed = set(re.findall(r"--max-drops ([^ ,]+)", replaced))
+    assert set(limits) - {"5%"} <= typed <= {*limits, "5%"}
     assert any(row["over"] for row in error.figures)
 
 
@@ -89,8 +102,9 @@ def test_a_limit_that_cannot_be_read_is_refused(text: str) -> None:
 
 
 def test_a_limit_of_a_kind_is_given_once() -> None:
-    with pytest.raises(errors.Usage):
-        read_limits(["5%", "6%"])
+    for twice in (["5%", "6%"], ["5", "6"]):
+        with pytest.raises(errors.Usage, match="twice"):
+            read_limits(twice)
     assert read_limits(["5%", "6"]) == Limits(share=read_limits(["5%"]).share, number=6)
 
 
@@ -122,8 +136,26 @@ def test_a_scope_that_cannot_be_read_is_refused(text: str | None) -> None:
         ("new", YESTERDAY - timedelta(1), [LAST._replace(written_at=None)], False),
         # the last file again, also when its time was lost: there is nothing to do
         ("last", YESTERDAY - timedelta(1), [LAST], False),
-        # a file that another one came after, whatever time it has got
-        ("first", YESTERDAY + timedelta(1), [LAST, Earlier(5, "first", None)], True),
+        # a second is as fine as times are compared
+        (
+            "new",
+            YESTERDAY,
+            [LAST._replace(written_at=YESTERDAY + timedelta(milliseconds=9))],
+            False,
+        ),
+        ("new", YESTERDAY, [LAST._replace(written_at=YESTERDAY + timedelta(seconds=1))], True),
+        # what was written after the last file is newer, also when it says what an earlier one said
+        ("first", YESTERDAY + timedelta(1), [LAST, Earlier(5, "first", None)], False),
+        ("first", YESTERDAY + timedelta(1), [LAST, LAST._replace(sha256="first")], False),
+        # a file that another one came after, when no time says more
+        ("first", YESTERDAY, [LAST, Earlier(5, "first", None)], True),
+        ("first", YESTERDAY + timedelta(milliseconds=9), [LAST, Earlier(5, "first", None)], True),
+        (
+            "first",
+            YESTERDAY + timedelta(1),
+            [LAST._replace(written_at=None), Earlier(5, "first", YESTERDAY)],
+            True,
+        ),
         ("first", None, [LAST, Earlier(7, "second", None), Earlier(5, "first", None)], True),
         ("last", None, [LAST, Earlier(5, "last", None)], False),
     ],
@@ -171,7 +203,7 @@ def test_a_guard_that_stops_changes_nothing(
 
 
 def test_what_a_guard_names_lets_the_file_through(term: World) -> None:
-    assert sync(term, listed(0, 1, 2, 3), max_drops=["6"], allow=())[0].totals["dropped"] == 6
+    assert sync(term, listed(0, 1, 2, 3), max_drops=["60%"], allow=())[0].totals["dropped"] == 6
     with pytest.raises(errors.TooManyDrops):
         sync(term, listed(bio=""), max_drops=(), allow=["empty-file"])
     everybody, _ = sync(term, listed(bio=""), max_drops=["100%"], allow=["empty-file"])
@@ -213,6 +245,12 @@ def test_a_file_written_before_the_last_one_is_older(term: World) -> None:
     with pytest.raises(errors.OlderFile, match="before the file of batch"):
         sync(term, listed(*range(9)), written_at=YESTERDAY - timedelta(hours=1), allow=())
     sync(term, listed(*range(9)), written_at=YESTERDAY + timedelta(hours=1), allow=())
+
+
+def test_a_newer_file_may_say_what_an_earlier_one_said(term: World) -> None:
+    for day, numbers in enumerate((range(10), range(9), range(10))):
+        sync(term, listed(*numbers), written_at=YESTERDAY + timedelta(day), allow=())
+    assert len(term.statuses()) == 12
 
 
 def test_an_aborted_sync_is_not_the_last_file(term: World) -> None:

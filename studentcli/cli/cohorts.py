@@ -1,15 +1,26 @@
 """Every student of a list in every course of a list: one operation, a request per student."""
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from studentcli import errors
 from studentcli.cli.context import SHOWN, Cli, state, status_of
-from studentcli.render import DECISION_COLUMNS, listing, note, outcome_row, promotion_row, safe_text
+from studentcli.render import (
+    DECISION_COLUMNS,
+    counted,
+    listing,
+    note,
+    outcome_row,
+    promotion_row,
+    safe_text,
+)
 
 if TYPE_CHECKING:
     from studentcli.requests import Decision, Policy, Request
     from studentcli.services.operations import Act
+
+
+EXAMPLES: Final = {"student": "S1042,S1043", "course": "CS101,MATH200"}
 
 
 def read_list(word: str | None, text: str | None, column: str) -> list[str]:
@@ -30,7 +41,8 @@ def read_list(word: str | None, text: str | None, column: str) -> list[str]:
         given = "is missing" if word is None else "is named twice"
         raise errors.Usage(
             f"{column.upper()} {given}",
-            hint=f"write it behind the command, or list many with --{column}s: S1,S2 or @FILE",
+            hint="write it behind the command, or list many with"
+            f" --{column}s: {EXAMPLES[column]} or @FILE",
         )
     return read_words(text, column) if text is not None else [values.identifier(str(word))]
 
@@ -72,4 +84,5 @@ def _summary(cli: Cli, made: "list[Decision]") -> str:
     courses = max(len(decision.outcomes) for decision in made)
     verb = "forecast, nothing was changed: would be " if cli.dry_run else ""
     number = f", operation {made[0].operation_id}" if made[0].operation_id else ""
-    return f"{len(made)} students, {courses} courses: {verb}{counts}{number}"
+    size = f"{counted(len(made), 'student')}, {counted(courses, 'course')}"
+    return f"{size}: {verb}{counts}{number}"

@@ -139,7 +139,7 @@ def _run_import(
     cli: Cli, source: "CsvSource", report: "Report", options: "BatchOptions"
 ) -> "BatchResult":
     from studentcli.formats.plan import Unplanned
-    from studentcli.requests import Agreed
+    from studentcli.formats.report import rows_of
     from studentcli.services import batches
     from studentcli.services.syncing.batch import SyncBatch
 
@@ -162,8 +162,8 @@ def _run_import(
         def take(results: list[Any], cells: dict[int, list[str]]) -> None:
             report.take(results, cells)
             plan.take(results)
-            agreed = sum(result.rows for result in results if isinstance(result, Agreed))
-            progress.advance(len(cells) + agreed)
+            progress.total = survey.rows + batch.unasked
+            progress.advance(rows_of(results, cells))
             if options.commit_every:
                 state.applied = progress.done
 
@@ -192,7 +192,7 @@ def _import(cli: Cli, file: FileOptions, rejects: Path | None, options: dict[str
     with opened(cli, file) as source:
         if rejects and rejects.exists() and path.exists() and rejects.samefile(path):
             raise errors.Usage(f"--rejects {rejects} is the file that is read", hint="name another")
-        kept = RejectsFile(rejects, source.columns) if rejects else None
+        kept = RejectsFile(rejects, source.columns, source.header) if rejects else None
         report = Report(kept, every_row=bool(cli.explicit_format), forecast=cli.dry_run)
         try:
             result = _run_import(cli, source, report, BatchOptions(term=cli.term, **options))
@@ -235,8 +235,7 @@ def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult"
             note("hint: --rejects FILE holds them all")
     if cli.quiet and not result.refused:
         return
-    for text in report.superseded:
-        note(f"superseded: {text}")
+    _tell_superseded(report, result)
     if result.went_online:
         note(f"loaded beside others, which takes longer: {result.went_online}")
     note(_summary(cli, source, result, report.absent))
@@ -262,6 +261,13 @@ def _tell_refused(cli: Cli, report: "Report") -> None:
         exists = f"; {' and '.join(names)} exist{'s' * (len(names) == 1)}" if names else ""
         where = f"line {line}" if line else "absent"
         sys.stderr.write(f"{where}: {safe_text(refusal.message + exists)} [{refusal.code}]\n")
+
+
+def _tell_superseded(report: "Report", result: "BatchResult") -> None:
+    for text in report.superseded:
+        note(f"superseded: {text}")
+    if (more := result.totals["superseded"] - len(report.superseded)) > 0:
+        note(f"… and {more} more superseded")
 
 
 def _tell_consequences(cli: Cli, report: "Report", result: "BatchResult") -> None:

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
 
 import typer
 
@@ -22,6 +23,7 @@ PANEL = imports.PANEL
 NOT_PLANNED: Final = frozenset({"file", "rejects", "run_id", "chunk"})
 """Options of import that decide nothing."""
 
+NOTHING: Final = "nothing would be applied: rows are refused"
 COUNTS = (Column("result", "Result", "status"), Column("rows", "Rows", "number"))
 ROWS = (
     Column("line", "Line", "number"),
@@ -138,7 +140,8 @@ def _make(cli: Cli, file: str, out: Path, options: dict[str, Any]) -> None:
         plan.discard()
         raise
     if not cli.quiet:
-        note(f"planned in {out}; next: studentcli apply {out} {file}")
+        following = f"next: studentcli apply {out} {file}" if plan.would_be_applied else NOTHING
+        note(f"planned in {out}; {following}")
 
 
 def _apply(cli: Cli, path: Path, more: dict[str, Any]) -> None:
@@ -156,14 +159,32 @@ def _apply(cli: Cli, path: Path, more: dict[str, Any]) -> None:
             raise errors.FileUnreadable(
                 f"{path} has an option {unknown[0]!r}, which import has not"
             )
+        _require_readable(path, options)
         try:
             imports.import_(cli, **more, **options)
+        except (errors.TooManyDrops, errors.EmptyFile, errors.OlderFile) as error:
+            error.hint = f"{error.hint}; these are options of plan: plan the file again with them"
+            raise
         except errors.PlanMoved:
             done_as = _carried_out(cli, check) if check.is_as_done else None
             if done_as is None:
                 _tell_moved(cli, check)
                 raise
             cli.done(f"{more['file']}: applied already as batch {done_as}; nothing was changed")
+
+
+def _require_readable(path: Path, options: dict[str, Any]) -> None:
+    """Stop at an option that is not of the type which import declares."""
+    declared = {p.name: get_args(p.annotation)[0] for p in _planned_parameters() if p.name != "cli"}
+    for name, value in options.items():
+        kind = declared[name]
+        kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+        is_list = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        if not (type(value) in kinds or (is_list and list[str] in kinds)):
+            raise errors.FileUnreadable(
+                f"{path} is damaged: its option {name!r} is {value!r}",
+                hint="studentcli plan FILE --out PLAN makes it anew",
+            )
 
 
 def _carried_out(cli: Cli, check: "PlanCheck") -> int | None:
@@ -213,7 +234,7 @@ def _show(cli: Cli, path: Path, *, rows: bool, everything: bool) -> None:
             title=_title(header),
         )
     if not last.get("would_be_applied", True) and not cli.quiet:
-        note("nothing would be applied: rows are refused")
+        note(NOTHING)
 
 
 def _title(header: dict[str, Any]) -> str:

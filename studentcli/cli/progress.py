@@ -78,7 +78,9 @@ class Progress:
             self._bar = self._make_bar()
             self._task = self._bar.add_task("importing", total=self.total, rate="")
             self._bar.start()
-        self._bar.update(self._task, completed=self.done, rate=f"{self._rate(now):,.0f} rows/s")
+        self._bar.update(
+            self._task, total=self.total, completed=self.done, rate=f"{self._rate(now):,.0f} rows/s"
+        )
 
     def _make_bar(self) -> Any:
         from rich.console import Console

@@ -50,7 +50,7 @@ MaxDropsOption = Annotated[
     typer.Option(
         "--max-drops",
         metavar="SHARE%|NUMBER",
-        help="With --sync: stop when more would be dropped; 5% if left out.",
+        help="With --sync: stop when more would be dropped; 5% unless another share is named.",
     ),
 ]
 LastWinsOption = Annotated[
@@ -106,9 +106,13 @@ def sync_reader(cli: Cli, source: "CsvSource", sync: "SyncOptions", now: Any) ->
         errors.FileUnreadable, errors.Usage: as `SyncReader`.
     """
     from studentcli.formats.syncing import SyncReader
+    from studentcli.services.syncing.scope import term_codes
 
     every_row = bool(cli.explicit_format) and cli.plan is None
-    return SyncReader(source, str(sync.scope), sync.scope.term, now=now, every_row=every_row)
+    terms = cli.database.read(term_codes) if source.selection.where else ()
+    return SyncReader(
+        source, str(sync.scope), sync.scope.term, terms=terms, now=now, every_row=every_row
+    )
 
 
 def tell_kept(cli: Cli, sync: "SyncOptions", kept: int) -> None:

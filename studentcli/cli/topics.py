@@ -201,9 +201,13 @@ def _cron() -> str:
 SYNC_WORDS: Final = {
     "the file": "student, course, term, section; also effective_on (the date of a first"
     " enrollment), override, reason and request, but no action. A row outside the scope is"
-    " refused. --where term=2026FA leaves rows of other terms out.",
+    " refused. --where term=2026FA leaves rows of other terms out: those of a term that there is;"
+    " a row without a term has the scope's.",
     "what is over": "Who has completed or withdrawn is never touched; a row about them is passed"
-    " over as superseded (--strict refuses it).",
+    " over as superseded (--strict refuses it), and one that overrides already-withdrawn is"
+    " refused: studentcli enroll does that, once.",
+    "swaps": "Who waits for one course in place of another, and is in the file with both, gets the"
+    " seat only beside the other: what the file names is not given up.",
     "--absent": "drop; withdraw (who waits is dropped); or keep. Past its deadline a drop or a"
     " withdrawal is refused and listed, as a row is. Who is absent and may be meant by a row that"
     " names nobody is kept.",
@@ -211,13 +215,14 @@ SYNC_WORDS: Final = {
 }
 SYNC_GUARDS: Final = {
     "too-many-drops": "More than --max-drops: a share of the live enrollments in the scope and in"
-    " each course ({share}% if left out; {few} drops are always allowed, but everybody of a course"
-    " only with 100%), or a number in the scope, or both.",
+    " each course ({share}% unless another one is named), or a number in the scope, which holds"
+    " beside the share: 100% and a number is the number alone. {few} drops are allowed unless the"
+    " share is below {share}%, but everybody of a course only with 100%.",
     "empty-file": "No rows. --allow empty-file lets it through.",
-    "older-file": "The file of an earlier sync of the very same scope that another one came after,"
-    " or a file that was written before the last one: by its time of change, which a copy loses and"
-    " standard input does not have. A sync that was undone does not count. --allow older-file lets"
-    " it through.",
+    "older-file": "A file that was written before the last one of the very same scope, by its time"
+    " of change, which a copy can lose and standard input does not have; one that was written after"
+    " it passes. Where the times say nothing: the file of an earlier sync that another one came"
+    " after. A sync that was undone does not count. --allow older-file lets it through.",
 }
 
 

@@ -128,6 +128,9 @@ class EnrollmentReader:
         chunk = Chunk([], {})
         open_key: tuple[Any, ...] | None = None
         for line, cells in self._rows():
+            if not cells:
+                yield Chunk([], {})
+                continue
             try:
                 student, change, request_cell = self._read(line, cells)
             except errors.BadValue as error:
@@ -158,6 +161,7 @@ class EnrollmentReader:
             yield chunk
 
     def _rows(self) -> Iterator[Row]:
+        """Give the rows; one without cells is none, and lets whoever waits see how far it is."""
         return self.source.rows()
 
     def survey(self) -> Survey:

@@ -65,6 +65,8 @@ class PlanWriter(Unplanned):
         self._header: Line = {"plan": VERSION, "term": term, "options": options}
         self._file, self._temporary = temporary_beside(path)
         self._rows = 0
+        self.would_be_applied = True
+        """Whether an import would change anything; known at the end."""
 
     def begin(self, kind: str, source: CsvSource, now: datetime, database: str) -> datetime | None:
         """Name the file and fix the date of undated rows."""
@@ -90,6 +92,7 @@ class PlanWriter(Unplanned):
 
     def finish(self, totals: Line, promotions: list[Promotion], *, aborted: bool) -> None:
         """Write the last line."""
+        self.would_be_applied = not aborted
         last: Line = {"rows": self._rows, "totals": totals, "would_be_applied": not aborted}
         if promotions:
             last["promotions"] = _promoted(promotions)
@@ -184,7 +187,8 @@ def _is_header(header: Line) -> bool:
     except ValueError:
         return False
     is_named = all(isinstance(header.get(name), str) for name in texts)
-    return is_dated and is_named and isinstance(header.get("options"), dict)
+    has_term = isinstance(header.get("term"), str | None)
+    return is_dated and is_named and has_term and isinstance(header.get("options"), dict)
 
 
 class PlanCheck(Unplanned):

@@ -4,6 +4,7 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
@@ -17,19 +18,28 @@ SHOWN: Final = 50
 """How many rows of a kind are told one by one; all of them are in --format."""
 
 
+def rows_of(results: list[Any], cells: dict[int, list[str]]) -> int:
+    """Count what a chunk brings on its way: rows, those nothing is decided about, the absent."""
+    agreed = sum(r.rows + r.overruled for r in results if isinstance(r, Agreed))
+    absent = [] if cells else [r for r in results if isinstance(r, Decision)]
+    return len(cells) + agreed + sum(len(decision.outcomes) for decision in absent)
+
+
 class RejectsFile:
     """The refused rows with their original columns; takes its place when it is complete.
 
     Args:
         path: where it goes; mode 0600.
         header: the columns of the file that is read, as they stand there.
+        names: what they are called here.
 
     Raises:
         errors.Usage: when it cannot be written there.
     """
 
-    def __init__(self, path: Path, header: list[str]) -> None:
+    def __init__(self, path: Path, header: list[str], names: list[str]) -> None:
         self.path = path
+        self._names = names
         self._kept = [i for i, name in enumerate(header) if column_name(name) not in ADDED_COLUMNS]
         self._header = [header[i] for i in self._kept]
         self._width = len(header)
@@ -51,6 +61,14 @@ class RejectsFile:
         if ragged and len(kept) == len(self._kept):
             kept = [*kept, ""]
         self._write_row([*kept, str(line), refusal.code, refusal.message, str(request)])
+
+    def add_absent(self, student: str, course: str, refusal: Refusal) -> None:
+        """Write the refused drop of somebody without a row, in the file's own columns."""
+        named = {"student": student, "course": course}
+        if "term" in self._names:
+            named["term"], _, named["course"] = course.partition("/")
+        cells = [named.get(self._names[i], "") for i in self._kept]
+        self._write_row([*cells, "", refusal.code, refusal.message, ""])
 
     def keep(self) -> None:
         """Put the file into its place."""
@@ -117,7 +135,9 @@ class Report:
         for outcome in decision.outcomes:
             line = outcome.change.line or 0
             self.absent += not line
-            if outcome.result == "refused":
+            if outcome.result == "refused" and not line:
+                self._refuse_absent(outcome)
+            elif outcome.result == "refused":
                 self._refuse(line, cells, outcome.refusals[0], first)
                 self._note_missed(line, decision.request.student, outcome)
             elif outcome.result == "superseded" and len(self.superseded) < SHOWN:
@@ -185,8 +205,17 @@ class Report:
         self.codes[refusal.code] += 1
         if len(self.refused) < SHOWN:
             self.refused.append((line, refusal))
-        if self.rejects is not None and line:  # who is absent has no row
+        if self.rejects is not None:
             self.rejects.add(line, cells.get(line, []), refusal, request)
+
+    def _refuse_absent(self, outcome: Outcome) -> None:
+        """Take a refused drop that no row asked for: it says who is meant."""
+        refusal, who = outcome.refusals[0], f"{outcome.student} in {outcome.course}"
+        self.codes[refusal.code] += 1
+        if len(self.refused) < SHOWN:
+            self.refused.append((0, replace(refusal, message=f"{who}: {refusal.message}")))
+        if self.rejects is not None:
+            self.rejects.add_absent(outcome.student, outcome.course, refusal)
 
     def _note_missed(self, line: int, student: str | int, outcome: Outcome) -> None:
         """Keep the word that was not found, of a row that is told."""

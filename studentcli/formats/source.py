@@ -47,6 +47,7 @@ class CsvSource:
         encoding: of the text; by its BOM when left out: UTF-16, else UTF-8.
         delimiter: between the cells, one character; by the header when left out.
         selection: what its columns are called here, and which rows are meant; all when left out.
+        has_options: whether the command has options that say how the file is read.
 
     Raises:
         errors.FileUnreadable: saying what is wrong and what to do.
@@ -59,9 +60,11 @@ class CsvSource:
         encoding: str | None = None,
         delimiter: str | None = None,
         selection: Selection | None = None,
+        has_options: bool = True,
     ) -> None:
         self.name = "standard input" if name == "-" else name
         self.selection = selection or Selection()
+        self._has_options = has_options
         self.passed_over = 0
         """How many rows of the last reading were not meant."""
         named = None if encoding is None else dialect.text_encoding(encoding)
@@ -140,7 +143,7 @@ class CsvSource:
         if block[:2] in {b"\xff\xfe", b"\xfe\xff"}:
             raise errors.FileUnreadable(
                 f"{self.name} is UTF-16, at byte 0",
-                hint="save it as CSV UTF-8, or add --encoding utf-16",
+                hint=self._way("add --encoding utf-16"),
             )
         if (nul := block.find(b"\0")) >= 0:
             raise errors.FileUnreadable(
@@ -252,10 +255,14 @@ class CsvSource:
             f"{self.name}, line {line}: {reason}", hint="mend the quotes of that line"
         )
 
+    def _way(self, option: str) -> str:
+        """Say how a file in another encoding is read: by an option only where there is one."""
+        return f"save it as CSV UTF-8{f', or {option}' if self._has_options else ''}"
+
     def _undecodable(self, error: UnicodeError) -> errors.FileUnreadable:
         """Find the byte: the decoder tells only the place inside what it was given."""
         name = "UTF-8" if self.encoding == "utf-8-sig" else self.encoding
-        hint = "save it as CSV UTF-8, or name its encoding with --encoding, such as cp1252"
+        hint = self._way("name its encoding with --encoding, such as cp1252")
         decoder = codecs.getincrementaldecoder(self.encoding)()
         offset, line = 0, 1
         self._file.seek(0)

@@ -3,18 +3,23 @@
 Such a row is compared by the ids of what it names, and nothing is made of it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any, Final, Protocol
 
 from studentcli import errors, values
 from studentcli.formats.native import Chunk, EnrollmentReader
+from studentcli.formats.selection import Selection
 from studentcli.formats.source import CsvSource, Row
 from studentcli.requests import Agreed, Change, CourseWord
 
 FORBIDDEN: Final = ("action", "grade", "instead_of")
 """Columns that say of a change what a list of enrollments cannot say."""
+
+UNDOING: Final = "already-withdrawn"
+"""The rule that a sync does not break: it would break it again each time the file comes."""
 
 SAYING: Final = ("effective_on", "override", "reason")
 """Columns in which two rows of one enrollment can disagree."""
@@ -53,6 +58,39 @@ class _Found(dict[Any, int | None]):
         return found
 
 
+@dataclass
+class ScopeSelection(Selection):
+    """Leaves the rows of other terms out, and no row that may belong to the scope.
+
+    Whoever is left out is dropped: a row without a term has the term of the scope, and one with a
+    term that there is not may be mistyped.
+
+    Args:
+        others: the codes of the terms that are known and not the scope's.
+    """
+
+    others: frozenset[str] = frozenset()
+    _known: dict[tuple[str, str], bool] = field(default_factory=dict)
+
+    def picks(self, line: int, cells: list[str], header: list[str]) -> bool:
+        """Tell whether a row is meant: unless all that it says of a term is another one."""
+        del line
+        if len(cells) != len(header):
+            return True
+        key = cells[header.index("term")], cells[header.index("course")]
+        picked = self._known.get(key)
+        if picked is None:
+            picked = self._known[key] = not self._is_of_another_term(*map(values.normal, key))
+        return picked
+
+    def _is_of_another_term(self, term: str, course: str) -> bool:
+        head, slash, _ = course.partition("/")
+        if not term:
+            return bool(slash) and head in self.others
+        # A course of the scope in the row of another term is a contradiction: it is refused.
+        return term in self.others and not (slash and head not in self.others)
+
+
 class SyncReader(EnrollmentReader):
     """Reads the file of a sync; `chunks` leaves out what is live already.
 
@@ -60,6 +98,7 @@ class SyncReader(EnrollmentReader):
         source: the file.
         scope: of the sync, in words.
         term: of the scope.
+        terms: the codes of all terms: only rows of another one of these can be left out.
         now: aware; the clock of the operation.
         every_row: give every row, also one that says what is so.
 
@@ -69,7 +108,14 @@ class SyncReader(EnrollmentReader):
     """
 
     def __init__(
-        self, source: CsvSource, scope: str, term: str, *, now: datetime, every_row: bool
+        self,
+        source: CsvSource,
+        scope: str,
+        term: str,
+        *,
+        terms: Collection[str] = (),
+        now: datetime,
+        every_row: bool,
     ) -> None:
         super().__init__(source)
         self._scope = scope
@@ -78,6 +124,9 @@ class SyncReader(EnrollmentReader):
         self._every_row = every_row
         self._compared: Compared
         self._require_list(term)
+        if source.selection.where:
+            others = frozenset(terms) - {term}
+            source.selection = ScopeSelection(where=source.selection.where, others=others)
         self._others = itemgetter(*(self._places[name] for name in ("override", "reason")))
 
     def _require_list(self, term: str) -> None:
@@ -151,7 +200,11 @@ class SyncReader(EnrollmentReader):
         return self._students[cells[places["student"]]], self._courses[course]
 
     def chunks(self, size: int) -> Iterator[Chunk]:
-        """Read the file anew, in chunks of about `size` rows; what is so already is counted."""
+        """Read the file anew, in chunks of about `size` rows; what is so already is counted.
+
+        Of `size` such rows a chunk of their own tells: most files hold hardly any others.
+        """
+        self._size = size
         self._agreed = self._overruled = 0
         for chunk in super().chunks(size):
             yield self._with_agreed(chunk)
@@ -172,6 +225,7 @@ class SyncReader(EnrollmentReader):
             if last is not None:
                 if self._last_wins and line != last:
                     self._overruled += 1
+                    yield from self._pause(line)
                     continue
             elif (
                 not self._every_row
@@ -182,8 +236,13 @@ class SyncReader(EnrollmentReader):
                 and self._says_no_more(cells)
             ):
                 self._agreed += 1
+                yield from self._pause(line)
                 continue
             yield line, cells
+
+    def _pause(self, line: int) -> Iterator[Row]:
+        if self._agreed + self._overruled >= self._size:
+            yield line, []
 
     def _says_no_more(self, cells: list[str]) -> bool:
         """Tell whether a row says nothing that is to be read: at most a date that is past."""
@@ -208,8 +267,14 @@ class SyncReader(EnrollmentReader):
 
         Raises:
             errors.OutsideScope, errors.RowsDisagree: for one that a sync cannot take.
+            errors.BadValue: also for one that takes back what is over.
         """
         read = super()._read(line, cells)
+        if UNDOING in read[1].overrides:
+            raise errors.BadValue(
+                f"override: a sync does not break {UNDOING}: what is over stays as it is",
+                hint=f"studentcli enroll --override {UNDOING} --reason TEXT enrolls once",
+            )
         key = self._ids(cells)
         course_id = key[1]
         if course_id is not None and not self._compared.covers(course_id):

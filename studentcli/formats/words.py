@@ -27,7 +27,7 @@ def read_words(text: str, column: str) -> list[str]:
 
 
 def _read_file(name: str, column: str) -> list[str]:
-    with closing(CsvSource(name)) as source:
+    with closing(CsvSource(name, has_options=False)) as source:
         if column in source.header:
             at = source.header.index(column)
             return [_cell(source, line, cells, at) for line, cells in source.rows()]

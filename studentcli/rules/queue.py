@@ -76,13 +76,17 @@ def promotion_case(
     change = mine.changes.get(course.course_id) or Change("enroll", course.course_id)
     return Case(
         change, student, course, enrollment, policy.today(course.term.time_zone), policy,
-        facts.courses, _given_up(student, course, facts), mine.together,
+        facts.courses, _given_up(student, course, facts, policy), mine.together,
     )  # fmt: skip
 
 
-def _given_up(student: StudentFact, course: CourseFact, facts: Facts) -> CourseFact | None:
+def _given_up(
+    student: StudentFact, course: CourseFact, facts: Facts, policy: Policy
+) -> CourseFact | None:
     """Give the course that a promotion gives up, as long as the student is enrolled in it."""
     old_id = course.queue[student.student_id].instead_of
+    if (student.student_id, old_id) in policy.kept:
+        return None
     old = None if old_id is None else student.enrollments.get(old_id)
     is_live = old is not None and old.status in LIVE_STATUSES
     return facts.courses[old_id] if is_live and old_id is not None else None

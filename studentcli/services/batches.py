@@ -237,6 +237,11 @@ class Batch:
     """How many rows an earlier run of this id, killed between two parts, had done."""
     _trail: audit.Trail | None = None
 
+    @property
+    def unasked(self) -> int:
+        """How many decisions are made that no row asks for, as far as that is known."""
+        return 0
+
     def run(self, database: Database, *, dry_run: bool = False) -> BatchResult:
         """Carry the file through, or forecast it on a snapshot.
 

@@ -13,6 +13,13 @@ from studentcli.services.syncing.unit import SyncUnit
 class SyncBatch(Batch):
     """A file that is the truth for a scope, carried through in one transaction; see `Batch`."""
 
+    _unit: SyncUnit | None = None
+
+    @property
+    def unasked(self) -> int:
+        """How many drops of the absent are decided; known once the file is compared."""
+        return 0 if self._unit is None else self._unit.unasked
+
     def open_unit(
         self,
         session: Session,
@@ -29,4 +36,5 @@ class SyncBatch(Batch):
         if sync is None or operation_id is not None:
             raise TypeError("a sync needs the options of one, and has no parts")
         load = self.open_load(session, survey.rows)
-        return SyncUnit(session, survey, self.act, options, load, sync=sync)
+        self._unit = SyncUnit(session, survey, self.act, options, load, sync=sync)
+        return self._unit

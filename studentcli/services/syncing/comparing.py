@@ -27,7 +27,7 @@ class Comparison:
         course_ids: the courses, by id.
 
     `doubled` holds what the file names more than once, `absent` (after `compare`) what is live and
-    not named.
+    not named, `kept` what a pending swap would give up although a row names it or may mean it.
     """
 
     def __init__(self, course_ids: Iterable[int]) -> None:
@@ -39,6 +39,8 @@ class Comparison:
         self.drops: dict[int, int] = {}
         self.others: dict[int, int] = {}
         self.held = 0
+        self.kept: set[Key] = set()
+        self._swaps: dict[int, list[int]] = {}
         self._absent: list[int] = []
         self._open_courses: set[int] = set()
         self._open_students: set[int] = set()
@@ -65,7 +67,7 @@ class Comparison:
             self._all_open = True
 
     def read_live(self, session: Session) -> None:
-        """Read what is live, as a stream."""
+        """Read what is live, as a stream, and what of it pending swaps give up."""
         table = StudentCourses
         query = (
             select(table.course_id, table.student_id)
@@ -78,6 +80,13 @@ class Comparison:
         found = session.connection().execute(query, execution_options={"yield_per": CHUNK})
         for course_id, rows in groupby(found, key=lambda row: row[0]):
             self._live[course_id].extend([row[1] for row in rows])
+        pending = select(table.instead_of_id, table.student_id).where(
+            table.status == "waitlisted",
+            listed_in(table.instead_of_id, self.course_ids, is_sqlite=is_sqlite(session)),
+        )
+        for course_id, student_id in session.connection().execute(pending):
+            if course_id is not None:
+                self._swaps.setdefault(course_id, []).append(student_id)
 
     def compare(self) -> None:
         """Find who is absent, how many others are named, and what is named twice."""
@@ -85,6 +94,11 @@ class Comparison:
         for at, (course_id, named) in enumerate(self._named.items()):
             live, said = self._live[course_id], set(named)
             self.others[course_id] = len(said.difference(live))
+            self.kept.update(
+                (student_id, course_id)
+                for student_id in self._swaps.get(course_id, ())
+                if student_id in said or self._may_be_meant(student_id, course_id)
+            )
             if len(said) < len(named):
                 twice = sorted(named)
                 self.doubled.update(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +16,10 @@ GUARDS: Final = (EMPTY, OLDER)
 """The guards that `--allow` lets through; that of the drops has its own option."""
 
 FEW: Final = 5
-"""So many drops are no disaster, whatever their share, unless they are everybody of a course."""
+"""So many drops are no disaster, whatever their share, unless they are everybody of a course.
+
+Whoever asks for a smaller share than the usual one means it.
+"""
 
 PERCENT: Final = 100
 DEFAULT_SHARE: Final = Decimal(5)
@@ -31,31 +34,43 @@ class Limits:
     """How many of the live enrollments a sync may drop.
 
     Args:
-        share: percent of those in the scope, and of those in each course; a `FEW` are always
-            allowed, everybody of a course only with 100.
+        share: percent of those in the scope, and of those in each course; a `FEW` are allowed
+            unless it is below the usual one, everybody of a course only with 100.
         number: of them in the whole scope.
     """
 
-    share: Decimal | None = DEFAULT_SHARE
+    share: Decimal = DEFAULT_SHARE
     number: int | None = None
 
     def allows(self, drops: int, live: int) -> bool:
         """Tell whether a share of `live` may be dropped: of the scope, or of a course."""
-        if self.share is None or self.share >= PERCENT:
+        if self.share >= PERCENT:
             return True
         if drops == live and drops > 1:
             return False
-        return drops <= max(FEW, int(live * self.share / PERCENT))
+        few = FEW if self.share >= DEFAULT_SHARE else 0
+        return drops <= max(few, int(live * self.share / PERCENT))
+
+    def widened(self, scope: "CourseFigures", over: "Sequence[CourseFigures]") -> "Limits":
+        """Give the narrowest limits, in whole percent, that let these figures through."""
+        shares = [PERCENT * f.drops / Decimal(f.live) for f in over if not self.allows(*f[1:3])]
+        share = max([self.share, *(each.to_integral_value(ROUND_CEILING) for each in shares)])
+        return Limits(share, None if self.number is None else max(self.number, scope.drops))
+
+    def typed(self) -> list[str]:
+        """Write the limits as they are typed; a share that is the usual one only on its own."""
+        number = [] if self.number is None else [str(self.number)]
+        share = [f"{self.share.normalize():f}%"]
+        return share + number if self.share != DEFAULT_SHARE or not number else number
 
     def __str__(self) -> str:
-        """Write the limits as they are typed."""
-        share = [] if self.share is None else [f"{self.share.normalize():f}%"]
+        """Write both limits, for people."""
         number = [] if self.number is None else [str(self.number)]
-        return " and ".join(share + number)
+        return " and ".join([f"{self.share.normalize():f}%", *number])
 
 
 def read_limits(texts: Iterable[str]) -> Limits:
-    """Read what was typed: `5%`, `200`, or one of each.
+    """Read what was typed: `5%`, `200`, or one of each; the usual share holds beside a number.
 
     Raises:
         errors.Usage: for what is written otherwise.
@@ -63,16 +78,20 @@ def read_limits(texts: Iterable[str]) -> Limits:
     given: dict[str, Any] = {}
     for text in texts:
         found = _LIMIT.fullmatch(text.strip())
-        if found is None or found["sign"] in given or Decimal(found["share"] or 0) > PERCENT:
+        if found is None or Decimal(found["share"] or 0) > PERCENT:
             raise errors.Usage(
                 f"--max-drops {text!r} is no share and no number",
                 hint="such as --max-drops 5%, or --max-drops 200, or one of each",
             )
+        if found["sign"] in given:
+            kind = "share" if found["sign"] else "number"
+            raise errors.Usage(
+                f"--max-drops names a {kind} twice, the second time {text!r}",
+                hint="give the one that holds, and leave the other out",
+            )
         given[found["sign"]] = found["share"] or found["number"]
-    if not given:
-        return Limits()
-    share, number = given.get("%"), given.get("")
-    return Limits(Decimal(share) if share else None, int(number) if number else None)
+    share, number = given.get("%", DEFAULT_SHARE), given.get("")
+    return Limits(Decimal(share), int(number) if number else None)
 
 
 class CourseFigures(NamedTuple):
@@ -123,11 +142,13 @@ def require_drops_allowed(figures: Figures, limits: Limits) -> None:
     if not over:
         return
     first = over[0]
+    options = [" ".join(f"--max-drops {text}" for text in limit.typed())
+               for limit in (limits.widened(scope, over), limits)]  # fmt: skip
     where = "" if first is scope else f", {first.drops} of {first.live} in {first.name}"
     error = errors.TooManyDrops(
         f"{scope.drops} of the {scope.live} enrollments in {scope.name} are not in the file{where};"
         f" at most {limits} may be dropped, so nothing was changed",
-        hint=f"look whether the file is whole; --max-drops {scope.drops} allows it,"
+        hint=f"look whether the file is whole; {options[0]} in place of {options[1]} allows it,"
         " --absent keep drops nobody",
     )
     error.figures = [
@@ -151,7 +172,8 @@ def require_newer(
 ) -> None:
     """Stop when the file is older than the last one of the scope, as far as that can be told.
 
-    It is when it was written before that one was, or when it is what an earlier sync had.
+    It is when it was written before that one was, and not when after it: to the second, as many
+    file systems and copies know it. Where that says nothing it is when an earlier sync had it.
 
     Args:
         name: of the file.
@@ -167,7 +189,12 @@ def require_newer(
     last = earlier[0]
     same_as_last = takewhile(lambda file: file.sha256 == last.sha256, earlier)
     newest = max((file.written_at for file in same_as_last if file.written_at), default=None)
-    if written_at and newest and written_at < newest:
+    later = 0
+    if written_at and newest:
+        later = int(written_at.timestamp()) - int(newest.timestamp())
+    if later > 0:
+        return
+    if later < 0:
         raise errors.OlderFile(
             f"{name} was written {written_at:{_TO_THE_SECOND}} UTC, before the file of batch"
             f" {last.operation_id} ({newest:{_TO_THE_SECOND}}); nothing was changed"

@@ -66,6 +66,11 @@ def read_scope(text: str | None) -> Scope:
     return Scope(given["term"], given.get("course"))
 
 
+def term_codes(session: Session) -> set[str]:
+    """List the codes of all terms."""
+    return set(session.scalars(select(Term.code)))
+
+
 def find_courses(session: Session, scope: Scope) -> list[int]:
     """Find the ids of the courses of a scope, by id.
 

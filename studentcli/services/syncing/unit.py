@@ -90,6 +90,11 @@ class SyncUnit(EnrollmentUnit):
             wanted.take(Change("enroll", course_id))
         super().__init__(session, replace(survey, wanted=wanted), act, options, load)
 
+    @property
+    def unasked(self) -> int:
+        """How many drops of the absent are decided."""
+        return 0 if self.sync.absent == "keep" else sum(self.comparison.drops.values())
+
     # ── before anything is decided ──
 
     def chunks(self, reader: Any, size: int) -> Iterator[Any]:
@@ -109,6 +114,7 @@ class SyncUnit(EnrollmentUnit):
         file.name_all(comparison)
         comparison.read_live(self.session)
         comparison.compare()
+        self.deciding.policy.kept = frozenset(comparison.kept)
 
     def _find_student(self, number: str) -> int | None:
         student = self.deciding.numbers.get(number)
