@@ -250,7 +250,7 @@ def test_a_batch_whose_server_session_ends_is_rolled_back_and_says_so(
 ) -> None:
     world = World(new_database("postgresql"))
     with batch_under_way(world, tmp_path, 500) as batch:
-        with world.database.connect(writes=True) as connection:
+        with world.database.connect(writes=False) as connection:
             killed = connection.execute(
                 text(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

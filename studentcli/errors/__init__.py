@@ -223,7 +223,7 @@ class InUse(Refused):
 
 
 class ChangedSince(Refused):
-    """What is to be undone was changed since, or its seat is taken."""
+    """What is to be undone was changed since, or does not fit what is around it any more."""
 
     code = "changed-since"
     default_hint = "studentcli history shows the changes; --skip-changed leaves them out"

@@ -174,10 +174,12 @@ def section_is_a_duplicate(case: Case) -> Refusal | None:
     for other, enrollment in _taken(case, course.code):
         if other.term is course.term:
             number = case.student.number
+            swap = f"studentcli enroll {number} {course.ref} --instead-of {other.ref}"
             return Refusal(
                 "duplicate-section",
                 f"{number} is {enrollment.status} in {other.ref} already",
-                f"studentcli enroll {number} {course.ref} --instead-of {other.ref}",
+                # To who waits already, asking again changes nothing.
+                f"studentcli drop {number} {other.ref}" if case.is_waiting else swap,
             )
     return None
 
