@@ -181,9 +181,8 @@ class _Asking:
 
     def _sit_down(self, outcome: Outcome, course: CourseFact) -> None:
         """Run the queue that gives a newcomer a seat: what is judged next builds on it."""
-        asked = Asked(
-            self.student.student_id, {course.course_id: outcome.change}, self.together
-        )  # fmt: skip
+        mine = {course.course_id: outcome.change}
+        asked = Asked(self.student.student_id, mine, self.together)
         self.promotions += run_queues([course], self.facts, self.policy, asked)
         _settle(outcome, self.facts)
 

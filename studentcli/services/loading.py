@@ -381,3 +381,19 @@ class Deciding:
                 if change.instead_of is not None:
                     for course in possible(Change("drop", change.instead_of)):
                         yield student_id, course.course_id, on
+
+
+def look_at_queues(session: Session, policy: Policy, course_ids: set[int]) -> Facts:
+    """Read courses with their queues and everybody in them, without a lock, whatever the session.
+
+    Args:
+        session: any.
+        policy: for today's date.
+        course_ids: the courses.
+    """
+    deciding = Deciding(session, policy)
+    deciding.locks = False
+    deciding.lock_courses(course_ids)
+    deciding.let_move(course_ids)
+    deciding.lock_students((), ())
+    return deciding.facts

@@ -12,7 +12,7 @@ from studentcli.models import Course, Override, StudentCourses
 from studentcli.rules.queue import candidates, judge_queue
 from studentcli.services.checks.finding import Finding, attention, name_course
 from studentcli.services.checks.scope import Scope, overridden
-from studentcli.services.loading import Deciding
+from studentcli.services.loading import look_at_queues
 from studentcli.vocabulary import SEATED_STATUSES
 
 FULL: Final = "course-full"
@@ -130,12 +130,7 @@ def _movable(scope: Scope) -> Any:
 
 
 def _check_chunk(session: Session, scope: Scope, course_ids: set[int]) -> Iterator[Finding]:
-    deciding = Deciding(session, scope.policy)
-    deciding.locks = False  # a look, whatever the session is for
-    deciding.lock_courses(course_ids)
-    deciding.let_move(course_ids)
-    deciding.lock_students((), ())
-    facts = deciding.facts
+    facts = look_at_queues(session, scope.policy, course_ids)
     for course_id in sorted(course_ids):
         course = facts.courses[course_id]
         considered = candidates(course, facts, scope.policy)

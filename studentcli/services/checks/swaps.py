@@ -17,7 +17,7 @@ from studentcli.models import Course, StudentCourses
 from studentcli.rules.queue import judge_queue
 from studentcli.services.checks.finding import Finding, attention
 from studentcli.services.checks.scope import Scope
-from studentcli.services.loading import Deciding
+from studentcli.services.loading import look_at_queues
 
 FULL: Final = "course-full"
 
@@ -75,12 +75,7 @@ def _pending(session: Session, scope: Scope) -> dict[int, set[int]]:
 
 def _next_swaps(session: Session, scope: Scope, course_ids: set[int]) -> dict[int, _Swap]:
     """Find the courses whose next seat would go to a swap: by the id of the course."""
-    deciding = Deciding(session, scope.policy)
-    deciding.locks = False  # a look, whatever the session is for
-    deciding.lock_courses(course_ids)
-    deciding.let_move(course_ids)
-    deciding.lock_students((), ())
-    facts = deciding.facts
+    facts = look_at_queues(session, scope.policy, course_ids)
     found = (_next_swap(facts.courses[key], facts, scope) for key in sorted(course_ids))
     return {swap.new.course_id: swap for swap in found if swap is not None}
 
