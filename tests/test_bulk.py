@@ -93,6 +93,27 @@ def test_a_first_load_that_needs_its_own_history_finds_it(world: World) -> None:
     assert_sound(world)
 
 
+@pytest.mark.parametrize("way", [{"exclusive": True}, {}, {"commit_every": 1}])
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+def test_a_first_seat_that_moves_on_is_written_once_as_it_ends(
+    world: World, chunk: int, way: dict[str, Any]
+) -> None:
+    """Its state is told by its event only as long as nothing else happens to it."""
+    world.student("S1", "S2", "S3")
+    world.course("A", "B")
+    rows = ["enroll,S1,A,", "enroll,S2,A,", "drop,S1,A,", "enroll,S1,B,", "complete,S1,B,B",
+            "enroll,S3,A,", "drop,S3,A,", "enroll,S3,A,"]  # fmt: skip
+    file = "action,student,course,grade\n" + "".join(f"{row}\n" for row in rows)
+    result, _ = world.import_csv(file, chunk=chunk, on_error="skip", **way)
+    assert result.refused == 0
+    told = {f"{s} {c[4]}": (state[0], state[4]) for (s, c), state in world.enrollments().items()}
+    assert told == {
+        "S1 A": ("dropped", None), "S2 A": ("enrolled", None), "S1 B": ("completed", "B"),
+        "S3 A": ("enrolled", None),
+    }  # fmt: skip
+    assert_sound(world)
+
+
 def queues(world: World) -> str:
     """Fill two courses with a queue each; gives a file that moves everybody and adds more."""
     world.student(*(f"S{n}" for n in range(8)))

@@ -5,7 +5,7 @@ the same operation sees the one before. `Facts.move` is the only place where a s
 """
 
 from studentcli.facts.courses import CourseFact, Courses, TermFact
-from studentcli.facts.moving import Event, Facts, JournalEntry, Key, Mark, Move
+from studentcli.facts.moving import FIRST_SEAT, Event, Facts, JournalEntry, Key, Mark, Move
 from studentcli.facts.people import (
     NO_GRANTS,
     NO_HOURS,
@@ -17,6 +17,7 @@ from studentcli.facts.people import (
 )
 
 __all__ = [
+    "FIRST_SEAT",
     "NO_GRANTS",
     "NO_HOURS",
     "CourseFact",

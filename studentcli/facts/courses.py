@@ -117,8 +117,6 @@ class CourseFact:
         before = enrollments.get(course_id)
         if before is not None or after is None:
             student.load = None
-        elif student.load is not None:
-            student.load.add(self, after)
         if before is not None:
             if before.status in SEATED_STATUSES:
                 self.count(student.tags, -1)
@@ -127,11 +125,21 @@ class CourseFact:
         if after is None:
             del enrollments[course_id]
             return
-        enrollments[course_id] = after
+        self._take_in(student, after)
         if after.status in SEATED_STATUSES:
             self.count(student.tags, 1)
         elif after.status == "waitlisted":
             self.queue[student.student_id] = after
+
+    def seat(self, student: StudentFact, after: EnrollmentFact) -> None:
+        """Give a student who never was in the course one of its seats; none is reserved."""
+        self._take_in(student, after)
+        self.taken += 1
+
+    def _take_in(self, student: StudentFact, after: EnrollmentFact) -> None:
+        if student.load is not None:
+            student.load.add(self, after)
+        student.enrollments[self.course_id] = after
 
     def count(self, tags: frozenset[str], seats: int) -> None:
         """Count the seats of students with these tags, or with -1 one no longer."""

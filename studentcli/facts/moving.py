@@ -28,6 +28,9 @@ class Event(NamedTuple):
     detail: str | None
 
 
+FIRST_SEAT: Final = ("enroll", None, "enrolled")
+"""Action and statuses of the event that tells all of a state: who never was there gets a seat."""
+
 new_event: Final = partial(tuple.__new__, Event)
 """Makes an event of its fields: the class takes them one by one, at twice the time."""
 
@@ -70,7 +73,9 @@ class Facts:
     """The facts of one operation.
 
     `courses` holds the locked courses and the other courses of the students that are loaded;
-    `changed` the enrollments to be written, `events` what is to be recorded.
+    `events` what is to be recorded; `changed` the enrollments to be written, without those that
+    their event tells (`FIRST_SEAT`); `laid_out` counts, roughly, the enrollments that are known and
+    not folded up.
     """
 
     students: dict[int, StudentFact] = field(default_factory=dict)
@@ -78,6 +83,7 @@ class Facts:
     changed: dict[Key, EnrollmentFact] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     journal: list[JournalEntry] | None = None
+    laid_out: int = 0
     _states: dict[EnrollmentFact, EnrollmentFact] = field(default_factory=dict)
     _loaded: dict[tuple[object, ...], EnrollmentFact] = field(default_factory=dict)
     _seats: dict[date, EnrollmentFact] = field(default_factory=dict)
@@ -104,13 +110,21 @@ class Facts:
         if place is None and instead_of is None:
             after = self._share(after)
         event = Event(line, *key, action, from_status, to_status, place, grade, None, on, detail)
-        self._let_stand(student, course, after, event)
+        if self.journal is not None:
+            self.journal.append(JournalEntry(key, before, key in self.changed))
+        course.put(student, after)
+        if event[3:6] != FIRST_SEAT:
+            self.changed[key] = after
+        self.events.append(event)
 
     def seat(
         self, student: StudentFact, course: CourseFact, on: date, line: int | None,
         detail: str | None,
     ) -> None:  # fmt: skip
-        """Move a student who never was in a course to a seat: what most rows of a file come to."""
+        """Move a student who never was in a course to a seat: what most rows of a file come to.
+
+        The seat is one that nobody waits for and none is reserved for; no journal is kept.
+        """
         after = self._seats.get(on)
         if after is None:
             after = self._seats[on] = self._share(_first(Move("enroll", "enrolled", on), None))
@@ -118,17 +132,7 @@ class Facts:
             (line, student.student_id, course.course_id, "enroll", None, "enrolled", None, None,
              None, on, detail)
         )  # fmt: skip
-        self._let_stand(student, course, after, event)
-
-    def _let_stand(
-        self, student: StudentFact, course: CourseFact, after: EnrollmentFact, event: Event
-    ) -> None:
-        key = (student.student_id, course.course_id)
-        if self.journal is not None:
-            before = student.enrollments.get(course.course_id)
-            self.journal.append(JournalEntry(key, before, key in self.changed))
-        course.put(student, after)
-        self.changed[key] = after
+        course.seat(student, after)
         self.events.append(event)
 
     def grant(self, student: StudentFact, course_id: int, grant: Grant) -> None:
@@ -142,6 +146,7 @@ class Facts:
     def take(self) -> tuple[dict[Key, EnrollmentFact], list[Event]]:
         """Hand over what is to be written and recorded, and begin anew."""
         taken = self.changed, self.events
+        self.laid_out += len(self.events)
         self.changed, self.events = {}, []
         return taken
 
@@ -151,6 +156,7 @@ class Facts:
         """Give the state of an enrollment that has no place in a queue, as the table holds it."""
         key = (status, enrolled_on, since, grade)
         found = self._loaded.get(key)
+        self.laid_out += 1
         if found is None:
             fact = EnrollmentFact(status, enrolled_on, since, since, grade=grade)
             found = self._loaded[key] = self._share(fact)
@@ -167,10 +173,6 @@ class Facts:
             self._seats.clear()
         return self._states.setdefault(state, state)
 
-    def size(self) -> int:
-        """Count the enrollments that are known and not folded up."""
-        return sum(len(student.enrollments) for student in self.students.values())
-
     def fold(self) -> None:
         """Fold up what is known about the students who wait in no queue, so that memory stays flat.
 
@@ -179,11 +181,12 @@ class Facts:
         for student in self.students.values():
             if student.enrollments:
                 student.fold(self._number_of)
+        self.laid_out = 0
 
     def unfold(self, students: Iterable[StudentFact]) -> None:
         """Lay out again what was folded up."""
         for student in students:
-            student.unfold(self._folded)
+            self.laid_out += student.unfold(self._folded)
 
     def _number_of(self, state: EnrollmentFact) -> int:
         number = self._numbers.get(id(state))
@@ -214,7 +217,7 @@ class Facts:
             course = self.courses[key[1]]
             course.put(self.students[key[0]], before)
             course.queue = dict(sorted(course.queue.items(), key=lambda item: item[1].place or 0))
-            del self.changed[key]
+            self.changed.pop(key, None)
             if was_changed and before is not None:
                 self.changed[key] = before
         del journal[mark.moves :], self.events[mark.events :]

@@ -164,10 +164,12 @@ class StudentFact:
             self.folded = array("q", flat)
         self.enrollments, self.load = {}, None
 
-    def unfold(self, states: Sequence[EnrollmentFact]) -> None:
-        """Lay the enrollments out again."""
-        if self.folded is not None:
-            numbers = iter(self.folded)
-            pairs = zip(numbers, numbers, strict=True)
-            self.enrollments = {course_id: states[number] for course_id, number in pairs}
-            self.folded = None
+    def unfold(self, states: Sequence[EnrollmentFact]) -> int:
+        """Lay the enrollments out again, if they are folded up; gives how many."""
+        if self.folded is None:
+            return 0
+        numbers = iter(self.folded)
+        pairs = zip(numbers, numbers, strict=True)
+        self.enrollments = {course_id: states[number] for course_id, number in pairs}
+        self.folded = None
+        return len(self.enrollments)

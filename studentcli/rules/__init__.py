@@ -7,13 +7,14 @@ row in the rule book (`book`); what an action does to a state is one row of TRAN
 from studentcli.rules.book import OVERRIDABLE, require_overridable
 from studentcli.rules.queue import run_queue, run_queues
 from studentcli.rules.requesting import decide, touched_queues
-from studentcli.rules.straight import Decider
+from studentcli.rules.straight import Decider, Seated
 from studentcli.rules.transitions import TRANSITIONS
 
 __all__ = [
     "OVERRIDABLE",
     "TRANSITIONS",
     "Decider",
+    "Seated",
     "decide",
     "require_overridable",
     "run_queue",

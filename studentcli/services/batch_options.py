@@ -11,7 +11,7 @@ from studentcli.rules.deciding import Unread
 from studentcli.services.catalog import RecordOutcome
 from studentcli.services.syncing.options import SyncOptions
 
-LAID_OUT: Final = 600_000
+LAID_OUT: Final = 1_200_000
 """Enrollments that a batch has laid out: when there are more they are folded up first."""
 
 OnError = Literal["abort", "skip"]

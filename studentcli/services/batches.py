@@ -144,7 +144,7 @@ class EnrollmentUnit:
                 self.session.connection(), changed, events, self.recorder.operation_id(),
                 self.act.now,
             )  # fmt: skip
-        if facts.size() > self.laid_out:
+        if facts.laid_out > self.laid_out:
             facts.fold()
 
     def count(self, results: list[Any], totals: Counter[str]) -> None:

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from studentcli.facts import FIRST_SEAT
 from studentcli.services.exclusive import Exclusive, let_writers_on
 from studentcli.services.resolve import is_sqlite
 from studentcli.services.writer import (
@@ -35,6 +36,9 @@ WORTH_IT: Final = 10_000
 _NEW: Final = "new_states"
 _MOVED: Final = "moved_states"
 _TOLD: Final = "new_events"
+_FIRST_SEATS: Final = (
+    f"action = '{FIRST_SEAT[0]}' AND from_status IS NULL AND to_status = '{FIRST_SEAT[2]}'"
+)
 
 
 class Load(Protocol):
@@ -113,6 +117,8 @@ class OnlineLoad:
 class _Aside:
     """The states of a load that are not in their table yet, in temporary tables.
 
+    Most states of a file are not even there: they are told by their event.
+
     Args:
         session: in the operation's writing transaction.
         on_commit: what the engine says about a temporary table at the end of a transaction.
@@ -143,8 +149,17 @@ class _Aside:
         add_many(self.connection, _NEW, STATE_COLUMNS, rows.new)
         add_many(self.connection, _MOVED, (*STATE_COLUMNS, "version"), moved)
 
-    def pour(self) -> None:
-        """Put the states into their table, in the order of the key; of each the last one."""
+    def pour(self, events: str) -> None:
+        """Put the states into their table, in the order of the key; of each the last one.
+
+        Args:
+            events: the load's events, as the FROM of a query.
+        """
+        self._run(
+            f"INSERT INTO {STATES} (student_id, course_id, status, enrolled_on, status_since)"
+            " SELECT student_id, course_id, to_status, effective_on, effective_on"
+            f" FROM {events} WHERE {_FIRST_SEATS} ORDER BY student_id, course_id"
+        )
         columns = ", ".join(STATE_COLUMNS)
         if self._has_moved:
             self._overwrite(columns)
@@ -192,6 +207,8 @@ class SqliteLoad:
     def __init__(self, session: Session) -> None:
         self.connection = session.connection()
         self._aside = _Aside(session)
+        last = f"SELECT coalesce(max(id), 0) FROM {EVENTS}"
+        self._before = self.connection.exec_driver_sql(last).scalar_one()
         query = text(
             "SELECT name, tbl_name, sql FROM sqlite_master"
             f" WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN {TABLES}"
@@ -213,7 +230,7 @@ class SqliteLoad:
 
     def end(self) -> None:
         """Pour what is left and make the indexes; the foreign keys are checked row by row."""
-        self._aside.pour()
+        self._aside.pour(f"(SELECT * FROM {EVENTS} WHERE id > {self._before})")
         self._aside.drop()
         for table in TABLES:
             self._make(table)
@@ -262,7 +279,7 @@ class PostgresLoad:
         if not self._has_rows:
             return
         self.went_online = self._tables.keep_readers_out()
-        self._aside.pour()
+        self._aside.pour(_TOLD)
         names = ", ".join(EVENT_COLUMNS)
         self._run(f"INSERT INTO {EVENTS} ({names}) SELECT {names} FROM {_TOLD}")
         self._run(f"TRUNCATE {_TOLD}")

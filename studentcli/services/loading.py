@@ -7,7 +7,6 @@ a million rows take the same path; only the sets differ.
 import time
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import astuple
-from datetime import date
 from typing import Any, Final
 
 from sqlalchemy import Executable, select
@@ -25,7 +24,6 @@ from studentcli.facts import (
 )
 from studentcli.models import Course
 from studentcli.requests import (
-    Change,
     CourseWord,
     Decision,
     Policy,
@@ -330,7 +328,7 @@ class Deciding:
         students = [known.get(request.student) or find(request) for request in requests]
         named = {s.student_id: s for s in students if isinstance(s, StudentFact)}
         whole = self.transcripts.reads_whole_records
-        pairs = () if whole else {(s, c) for s, c, _ in self._pairs(requests, students)}
+        pairs = () if whole else set(self._pairs(requests, students))
         self.transcripts.read(list(named.values()), pairs)
         self.require_waits_locked(named)
         self.transcripts.read_recorded(self._back_dated(requests, students))
@@ -350,37 +348,28 @@ class Deciding:
     ) -> list[Key]:
         """List the pairs of dated changes that are not later than how the enrollment stands."""
         found: dict[Key, None] = {}
-        for student_id, course_id, on in self._pairs(requests, students, dated=True):
-            enrollment = self.facts.students[student_id].enrollments.get(course_id)
-            if enrollment is not None and on is not None and on <= enrollment.status_since:
-                found[student_id, course_id] = None
-        return list(found)
-
-    def _pairs(
-        self,
-        requests: list[Request],
-        students: list[StudentFact | Refusal],
-        *,
-        dated: bool = False,
-    ) -> Iterator[tuple[int, int, date | None]]:
-        """Give what changes can be about, as student id, course id and the date of the change.
-
-        With `dated` only what has a date is of interest.
-        """
-        possible = self.index.possible
         for request, student in zip(requests, students, strict=True):
             if isinstance(student, Refusal):
                 continue
-            student_id = student.student_id
             for change in request.changes:
                 on = change.effective_on
-                if dated and on is None:
+                if on is None:
                     continue
-                for course in possible(change):
-                    yield student_id, course.course_id, on
-                if change.instead_of is not None:
-                    for course in possible(Change("drop", change.instead_of)):
-                        yield student_id, course.course_id, on
+                for course in self.index.named(change):
+                    enrollment = student.enrollments.get(course.course_id)
+                    if enrollment is not None and on <= enrollment.status_since:
+                        found[student.student_id, course.course_id] = None
+        return list(found)
+
+    def _pairs(
+        self, requests: list[Request], students: list[StudentFact | Refusal]
+    ) -> Iterator[Key]:
+        """Give what changes can be about."""
+        for request, student in zip(requests, students, strict=True):
+            if not isinstance(student, Refusal):
+                for change in request.changes:
+                    for course in self.index.named(change):
+                        yield student.student_id, course.course_id
 
 
 def look_at_queues(session: Session, policy: Policy, course_ids: set[int]) -> Facts:

@@ -16,6 +16,7 @@ from studentcli import audit
 from studentcli.database import Database
 from studentcli.models import CatalogEvent, Operation
 from studentcli.requests import Consequences, Decision
+from studentcli.rules import Seated
 
 Done = TypeVar("Done", bound=Consequences)
 
@@ -164,9 +165,11 @@ def count_outcomes(
 ) -> Counter[str]:
     """Count the outcomes by result, and the promotions under `promoted`."""
     totals = Counter() if totals is None else totals
-    decisions = list(decisions)
-    totals.update([outcome.result for decision in decisions for outcome in decision.outcomes])
-    promoted = sum([len(decision.promotions) for decision in decisions])
-    if promoted:
-        totals["promoted"] += promoted
+    for decision in decisions:
+        if isinstance(decision, Seated):
+            totals["enrolled"] += 1
+            continue
+        totals.update([outcome.result for outcome in decision.outcomes])
+        if decision.promotions:
+            totals["promoted"] += len(decision.promotions)
     return totals

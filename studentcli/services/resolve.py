@@ -193,6 +193,12 @@ class CourseIndex:
             return self._candidates(word)[1]
         return self.readings(word)
 
+    def named(self, change: Change) -> list[CourseFact]:
+        """List the courses that a change can be about: the one that it gives up, too."""
+        if change.instead_of is None:
+            return self.possible(change)
+        return self.possible(change) + self.possible(Change("drop", change.instead_of))
+
 
 def _ambiguous(word: CourseWord, found: list[CourseFact]) -> Refusal:
     refs = ", ".join(sorted({course.ref for course in found}))

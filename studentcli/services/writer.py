@@ -8,14 +8,13 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from studentcli.facts import EnrollmentFact, Event, Facts, Key
+from studentcli.facts import FIRST_SEAT, EnrollmentFact, Event, Facts, Key
 from studentcli.models import EnrollmentEvent
 
 Row = tuple[Any, ...]
@@ -36,7 +35,11 @@ EVENT_COLUMNS: Final = (
 
 @dataclass
 class Rows:
-    """Finished rows in the driver's own values: states that are new, states that moved, events."""
+    """Finished rows in the driver's own values: states that are new, states that moved, events.
+
+    The states that their event tells are not among the new ones (`FIRST_SEAT`); whoever got a first
+    seat and moved since is among those that moved.
+    """
 
     new: list[Row]
     moved: list[Row]
@@ -63,11 +66,11 @@ def finished_rows(
     operation_id: int,
     recorded_at: datetime,
 ) -> Rows:
-    """Make the rows of changed states, sorted by key, and of events; nothing is sent."""
+    """Make the rows of changed states and of events, in their order; nothing is sent."""
     stored = _Stored(connection.dialect)
     new: list[Row] = []
     moved: list[Row] = []
-    for (student_id, course_id), state in sorted(changed.items(), key=itemgetter(0)):
+    for (student_id, course_id), state in changed.items():
         row = (
             student_id, course_id, state.status, stored[state.enrolled_on],
             stored[state.status_since], state.place, state.grade, state.instead_of,
@@ -85,16 +88,32 @@ def finished_rows(
 
 def write_rows(connection: Connection, rows: Rows) -> None:
     """Send rows, by the way that their number makes best."""
-    _update(connection, rows.moved)
-    few = len(rows.new) + len(rows.events) < COPY_FROM
+    new, moved = _laid_out(rows)
+    _update(connection, moved)
+    few = len(new) + len(rows.events) < COPY_FROM
     add = _execute_many if _is_sqlite(connection) else _add_few if few else _copy
     add(
         connection,
         {
-            "student_courses": (STATE_COLUMNS, rows.new),
+            "student_courses": (STATE_COLUMNS, new),
             "enrollment_events": (EVENT_COLUMNS, rows.events),
         },
     )
+
+
+def _laid_out(rows: Rows) -> tuple[list[Row], list[Row]]:
+    """Give the states that are new, those of first seats among them, and those that moved; by key.
+
+    Who got a first seat and moved since is new.
+    """
+    first = {
+        event[3:5]: (*event[3:5], event[7], event[11], event[11], None, None, None)
+        for event in rows.events
+        if event[5:8] == FIRST_SEAT
+    }
+    last = {row[:2]: row for row in rows.moved}
+    new = [last.pop(key, row) for key, row in first.items()]
+    return sorted([*rows.new, *new]), sorted(last.values())
 
 
 def add_many(connection: Connection, table: str, columns: Sequence[str], rows: list[Row]) -> None:
