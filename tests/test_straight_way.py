@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from studentcli.facts import Facts, StudentFact
+from studentcli.facts import Courses, Facts, StudentFact
 from studentcli.formats.native import ENROLLMENT_COLUMNS
 from studentcli.requests import Decision, Policy, Refusal, Request, Wanted
 from studentcli.rules import Decider, decide
@@ -161,6 +161,44 @@ def test_a_rule_finds_nothing_in_a_course_that_does_not_concern_it(
     for number in range(len(desk.requests)):
         desk.decide(number, look)
     assert judged
+
+
+@on_a_database(EXAMPLES)
+@given(example=drawn(easy))
+def test_a_rule_looks_only_at_what_its_row_says(
+    sqlite_stage: World, tmp_path_factory: pytest.TempPathFactory, example: Example
+) -> None:
+    """Then its answer about one day, or one kind of person, is good for all of them."""
+    (desk,) = desks(sqlite_stage, example, tmp_path_factory.getbasetemp(), 1)
+    nobody = StudentFact(0, "nobody", "active", is_loaded=True)
+    looked: Counter[str] = Counter()
+    findings: dict[Any, bool] = {}
+
+    def look(case: Case) -> None:
+        plain = case._replace(change=replace(case.change, reason=None, overrides=frozenset()))
+        person = replace(
+            nobody, status=case.student.status, tags=case.student.tags, holds=case.student.holds
+        )
+        alike = {"day": nobody, "person": person}
+        for rule in ADDING if case.change.action == "enroll" else ():
+            if rule.looks_at == "record":
+                continue
+            looked[rule.looks_at] += 1
+            bare = plain._replace(
+                student=alike[rule.looks_at], courses=Courses(), enrollment=None, given_up=None
+            )
+            if rule.looks_at == "person":
+                bare = bare._replace(on=case.today)
+            found, said = rule.judge(bare), rule.judge(plain)
+            assert (found is None) == (said is None), rule.code
+            who = (person.status, person.tags, person.holds)
+            seen = rule.code, rule.concerns(case.course), case.today, bare.on, who
+            assert findings.setdefault(seen, found is None) == (found is None), rule.code
+            assert rule.judge(case) is None or said is not None, rule.code
+
+    for number in range(len(desk.requests)):
+        desk.decide(number, look)
+    assert min(looked["day"], looked["person"]) > 0
 
 
 def test_an_add_that_lets_its_student_move_up_elsewhere_does_not_go_straight() -> None:

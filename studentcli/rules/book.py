@@ -1,6 +1,6 @@
 """The rule book: every rule of registration as one row. All of them are always evaluated."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Final, Literal, NamedTuple
 
 from studentcli import errors
@@ -15,26 +15,39 @@ def every_course(_: CourseFact) -> bool:
     return True
 
 
+def window(course: CourseFact) -> Hashable:
+    """The enroll window of a course that has one."""
+    return course.window if any(course.window) else None
+
+
 class Rule(NamedTuple):
     """A rule: its stable code, the function that judges, for what it counts, and where.
 
     `always`: for a seat and for a place in the queue; `seat`: only for a seat, so that it is judged
-    when the queue gives one; `place`: only for a place in the queue. `concerns` tells of a course
-    whether the rule can refuse anybody there: where it says no, `judge` finds nothing, ever.
+    when the queue gives one; `place`: only for a place in the queue. `concerns` gives what of a
+    course the rule looks at: where that is nothing, `judge` finds nothing, ever. `looks_at` tells
+    at what else it looks: at the `day` alone; at the `person`, which is the student's status, tags
+    and holds; or at the whole `record`. For equal days or persons it finds the same wherever
+    `concerns` gives the same; a reason and overrides can only clear it.
     """
 
     code: str
     judge: Callable[[Case], Refusal | None]
     counts: Literal["always", "seat", "place"] = "always"
-    concerns: Callable[[CourseFact], object] = every_course
+    concerns: Callable[[CourseFact], Hashable] = every_course
+    looks_at: Literal["day", "person", "record"] = "record"
 
 
+_INACTIVE: Final = Rule("student-inactive", admission.student_is_inactive, looks_at="person")
+_HOLD: Final = Rule("hold", admission.hold_on_record, looks_at="person")
 ADDING: Final = (
-    Rule("student-inactive", admission.student_is_inactive),
-    Rule("course-closed", admission.course_is_closed, concerns=lambda c: c.status != "open"),
-    Rule("hold", admission.hold_on_record),
-    Rule("window-closed", admission.window_is_closed, concerns=lambda c: any(c.window)),
-    Rule("restricted", admission.student_is_restricted, concerns=lambda c: c.restricted),
+    _INACTIVE,
+    Rule(
+        "course-closed", admission.course_is_closed, "always", lambda c: c.status != "open", "day"
+    ),
+    _HOLD,
+    Rule("window-closed", admission.window_is_closed, "always", window, "day"),
+    Rule("restricted", admission.student_is_restricted, "always", lambda c: c.restricted, "person"),
     Rule("prerequisite-missing", record.prerequisite_is_missing, concerns=lambda c: c.requires),
     Rule("duplicate-section", record.section_is_a_duplicate, concerns=lambda c: c.has_sections),
     Rule("repeat-limit", record.repeats_are_used_up, concerns=lambda c: c.repeats is not None),
@@ -45,11 +58,11 @@ ADDING: Final = (
     Rule("waitlist-limit", load.waitlists_are_used_up, "place"),
 )
 DROPPING: Final = (
-    Rule("hold", admission.hold_on_record),
+    _HOLD,
     Rule("drop-deadline", admission.drop_is_late),
 )
 WITHDRAWING: Final = (
-    Rule("hold", admission.hold_on_record),
+    _HOLD,
     Rule("withdraw-deadline", admission.withdrawal_is_late),
 )
 LEAVING: Final = {"drop": DROPPING, "withdraw": WITHDRAWING}

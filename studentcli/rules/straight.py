@@ -3,16 +3,18 @@
 Most rows of a file are such. They are judged by the rules of the book, each one that concerns the
 course, over the same `Case`; only what cannot play a part is left out: requests of several changes,
 swaps, queues, overrides, journals. Whatever is not plainly so is none of its business, and
-`requesting.decide` judges it from the start.
+`requesting.decide` judges it from the start. What a rule says of a day, or of persons who are
+alike, is asked once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import replace
 from datetime import date
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from studentcli.facts import CourseFact, Facts, StudentFact
 from studentcli.requests import Change, CourseWord, Decision, Outcome, Policy, Refusal, Request
-from studentcli.rules.book import ALWAYS, FOR_A_SEAT, rules_of
+from studentcli.rules.book import ALWAYS, CLEAR, FOR_A_SEAT, Rule, judge, rules_of
 from studentcli.rules.case import NOTHING, Case, new_case
 from studentcli.rules.placing import has_open_seat
 from studentcli.rules.queue import detail_of
@@ -20,6 +22,26 @@ from studentcli.rules.requesting import FindCourse, decide
 
 _NONE: frozenset[int] = frozenset()
 _NO_RULES: frozenset[str] = frozenset()
+KNOWN: Final = 1_000
+"""Days, and kinds of persons, that are known of a course at a time."""
+
+
+class _Welcome(set[Hashable]):
+    """Days, or kinds of persons, in whom some rules find nothing: asked once, then known."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        super().__init__()
+        self._rules = tuple(rules)
+
+    def take(self, about: Hashable, case: Case) -> bool:
+        """Judge a case as if no reason had been given: what a reason clears is decided in full."""
+        case = case._replace(change=replace(case.change, reason=None, overrides=_NO_RULES))
+        if case.on > case.today or judge(self._rules, case) is not CLEAR:
+            return False
+        if len(self) >= KNOWN:
+            self.clear()
+        self.add(about)
+        return True
 
 
 class _Way(NamedTuple):
@@ -27,7 +49,8 @@ class _Way(NamedTuple):
 
     course: CourseFact
     judges: tuple[Callable[[Case], Refusal | None], ...]
-    today: date
+    days: _Welcome
+    persons: _Welcome
     undated: date
 
 
@@ -76,6 +99,7 @@ class Decider:
         self.facts = facts
         self.policy = policy
         self._ways: dict[CourseWord | int, _Way] = {}
+        self._welcome: dict[Hashable, _Welcome] = {}
 
     def decide(self, request: Request, student: StudentFact | Refusal) -> Decision:
         """Judge a request and move the facts forward, exactly as `requesting.decide` does."""
@@ -87,19 +111,20 @@ class Decider:
         """Give a free seat when nothing is in the way, else do nothing and give none."""
         changes = request.changes
         change = changes[0]
-        if change.action != "enroll" or change.instead_of is not None or len(changes) > 1:
-            return None
-        if isinstance(student, Refusal):
+        if (
+            change.action != "enroll"
+            or change.instead_of is not None
+            or len(changes) > 1
+            or isinstance(student, Refusal)
+        ):
             return None
         way = self._ways.get(change.course) or self._find(change, student)
         if way is None:
             return None
-        course, judges, today, undated = way
-        facts = self.facts
-        course_id, on = course.course_id, change.effective_on or undated
+        course, judges, days, persons, undated = way
+        facts, on = self.facts, change.effective_on or undated
         if (
-            course_id in student.enrollments
-            or on > today
+            course.course_id in student.enrollments
             or not has_open_seat(course)
             or student.load_of(facts.courses).waits
         ):
@@ -107,8 +132,13 @@ class Decider:
         case = new_case(
             (change, student, course, None, on, self.policy, facts.courses, None, NOTHING, _NONE)
         )  # fmt: skip
-        for judge in judges:
-            if judge(case) is not None:
+        person = (student.status, student.tags, student.holds)
+        if (on not in days and not days.take(on, case)) or (
+            person not in persons and not persons.take(person, case)
+        ):
+            return None
+        for refusal_of in judges:
+            if refusal_of(case) is not None:
                 return None
         detail = detail_of(case, _NO_RULES) if change.reason else None
         facts.seat(student, course, on, change.line, detail)
@@ -119,8 +149,17 @@ class Decider:
         course = self.find_course(change, student)
         if isinstance(course, Refusal):
             return None
-        zone = course.term.time_zone
-        judges = tuple(rule.judge for rule in rules_of(course, (*ALWAYS, *FOR_A_SEAT)))
-        way = _Way(course, judges, self.policy.today(zone), self.policy.undated(zone))
-        self._ways[change.course] = way
+        rules = rules_of(course, (*ALWAYS, *FOR_A_SEAT))
+        judges = tuple(rule.judge for rule in rules if rule.looks_at == "record")
+        days, persons = (
+            self._welcome_of(course, [rule for rule in rules if rule.looks_at == what])
+            for what in ("day", "person")
+        )
+        undated = self.policy.undated(course.term.time_zone)
+        way = self._ways[change.course] = _Way(course, judges, days, persons, undated)
         return way
+
+    def _welcome_of(self, course: CourseFact, rules: list[Rule]) -> _Welcome:
+        """Find whom rules welcome in a course: the same in all courses where they see the same."""
+        concerns = tuple((rule, rule.concerns(course)) for rule in rules)
+        return self._welcome.setdefault((course.term.time_zone, concerns), _Welcome(rules))
