@@ -7,14 +7,13 @@ import sys
 
 def main() -> None:
     """Run `studentcli` with this process's arguments."""
-    from studentcli.cli.context import open_streams
-
-    open_streams()
     arguments = sys.argv[1:]
     try:
         from studentcli.cli.app import build_app
         from studentcli.cli.boundary import run
+        from studentcli.cli.context import open_streams
 
+        open_streams()
         status = run(build_app(arguments), arguments)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: nothing was changed\n")

@@ -3,7 +3,6 @@
 import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -18,6 +17,7 @@ from studentcli.records import RecordKind, RecordRow
 from studentcli.requests import Agreed, Decision, Policy, Promotion, Refusal, Request, Survey
 from studentcli.rules.deciding import unread
 from studentcli.services.batch_options import BatchOptions, BatchResult, Reader, Result, Sink
+from studentcli.services.behind import WriteBehind
 from studentcli.services.bulk import Load, open_load
 from studentcli.services.catalog import Saving
 from studentcli.services.exclusive import let_writers_on
@@ -25,7 +25,7 @@ from studentcli.services.loading import Deciding
 from studentcli.services.operations import Act, Recorder, count_outcomes
 from studentcli.services.parts import PartedBatch
 from studentcli.services.runs import begin_run, require_finished, same_file
-from studentcli.services.writer import Rows, finished_rows
+from studentcli.services.writer import finished_rows
 
 __all__ = ["Batch", "BatchOptions", "BatchResult", "EnrollmentUnit", "Reader", "Result", "Sink"]
 
@@ -89,9 +89,9 @@ class EnrollmentUnit:
         """What the operation keeps beside the totals."""
         self.deciding = Deciding(session, policy, options.term)
         self.recorder = Recorder(session, act, operation_id)
-        self.load = self.deciding.transcripts.load = load
+        self.deciding.transcripts.load = load
         self.laid_out = options.laid_out
-        self._ready: Rows | None = None
+        self._behind = None if load is None else WriteBehind(session, load)
         self.deciding.lock(survey.wanted)
 
     def chunks(self, reader: Reader, size: int) -> Iterable[Any]:
@@ -99,14 +99,15 @@ class EnrollmentUnit:
         return reader.chunks(size)
 
     def process(self, items: list[Any]) -> list[Any]:
-        """Decide the requests of a chunk, while what the chunk before changed is written."""
+        """Decide the requests of a chunk, and have written what they change."""
         requests = [item for item in items if isinstance(item, Request)]
         students = self.deciding.load(requests)
-        with self._writing():
-            decisions = iter(self.decide(requests, students))
+        if self._behind is not None:
+            self._behind.go()
+        decisions = iter(self.decide(requests, students))
         said = [item for item in items if not isinstance(item, Request | Agreed)]
         self.deciding.facts.events += [unread(item) for item in said]
-        self.make_ready()
+        self.write()
         return [next(decisions) if isinstance(item, Request) else item for item in items]
 
     def decide(
@@ -115,34 +116,16 @@ class EnrollmentUnit:
         """Decide requests whose facts are loaded."""
         return self.deciding.decide(requests, students)
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Write the rows that are ready: on PostgreSQL meanwhile, for the work is the server's."""
-        rows, self._ready = self._ready, None
-        if rows is None or self.load is None:
-            yield
-        elif self.deciding.is_sqlite:
-            self.load.write(rows)
-            yield
-        else:
-            with ThreadPoolExecutor(1) as thread:
-                written = thread.submit(self.load.write, rows)
-                yield
-                written.result()
-
-    def flush(self) -> None:
-        """Write the rows that are ready."""
-        with self._writing():
-            pass
-
-    def make_ready(self) -> None:
-        """Make the rows of a chunk; its states stay known, as the tables do not hold them yet."""
+    def write(self) -> None:
+        """Hand over what was decided; the states stay known: the tables may not hold them yet."""
         facts = self.deciding.facts
         changed, events = facts.take()
-        if not self.recorder.is_forecast:
-            self._ready = finished_rows(
-                self.session.connection(), changed, events, self.recorder.operation_id(),
-                self.act.now,
+        if self._behind is not None:
+            self._behind.put(
+                finished_rows(
+                    self.session.connection(), changed, events, self.recorder.operation_id(),
+                    self.act.now,
+                )
             )  # fmt: skip
         if facts.laid_out > self.laid_out:
             facts.fold()
@@ -157,10 +140,8 @@ class EnrollmentUnit:
 
     def finish(self, result: BatchResult) -> None:
         """Write what is left, and the totals."""
-        self.flush()
-        if self.load is not None:
-            self.load.end()
-            result.went_online = self.load.went_online
+        if self._behind is not None:
+            result.went_online = self._behind.end()
         result.operation_id = self.recorder.finish({**result.totals, **self.kept})
         result.promotions = self.promotions
 

@@ -8,7 +8,8 @@ its keys, and whatever stops the load leaves everything as it was. Measured at 1
 random order: keeping keys and indexes in step costs more than everything else together.
 
 On SQLite a writer is alone anyway. On PostgreSQL the load keeps other writers out from before its
-first lock, and readers only while it pours.
+first lock, and readers only while it pours. A large file that loads beside others pours chunk by
+chunk, with every key in place.
 """
 
 from typing import Final, Protocol
@@ -36,6 +37,7 @@ WORTH_IT: Final = 10_000
 _NEW: Final = "new_states"
 _MOVED: Final = "moved_states"
 _TOLD: Final = "new_events"
+_MAY_PUT_ASIDE: Final = "SELECT has_database_privilege(current_database(), 'TEMP')"
 _FIRST_SEATS: Final = (
     f"action = '{FIRST_SEAT[0]}' AND from_status IS NULL AND to_status = '{FIRST_SEAT[2]}'"
 )
@@ -72,13 +74,15 @@ def open_load(session: Session, rows: int, *, exclusive: bool) -> Load:
     if is_sqlite(session):
         pays = rows >= WORTH_IT and rows > _present(session)
         return SqliteLoad(session) if exclusive or pays else OnlineLoad(session)
-    reason = None
-    if exclusive or (rows >= WORTH_IT and _is_empty(session)):
+    is_large, reason = rows >= WORTH_IT, None
+    if exclusive or (is_large and _is_empty(session)):
         tables = Exclusive(session, TABLES, of=("courses", "students"))
         reason = tables.keep_writers_out(patiently=exclusive)
         if reason is None:
             return PostgresLoad(session, tables)
     let_writers_on(session)
+    if is_large and session.execute(text(_MAY_PUT_ASIDE)).scalar_one():
+        return PostgresLoad(session, None, reason)
     return OnlineLoad(session, reason)
 
 
@@ -96,7 +100,7 @@ class OnlineLoad:
 
     Args:
         session: in the operation's writing transaction.
-        taken: why it is not a bulk load, if it was to be one.
+        went_online: why it is not a bulk load, if it was to be one.
     """
 
     def __init__(self, session: Session, went_online: str | None = None) -> None:
@@ -243,18 +247,22 @@ class SqliteLoad:
 
 
 class PostgresLoad:
-    """A bulk load into PostgreSQL: rows are sent aside while others are decided, then poured.
+    """A large load into PostgreSQL: rows are sent aside while others are decided, then poured.
+
+    A row of `student_courses` that an event tells is not sent at all: the server makes it.
 
     Args:
         session: in the operation's writing transaction.
-        tables: kept from other writers.
+        tables: kept from other writers, or none: then every chunk is poured as it comes.
+        went_online: why the tables are not kept from others, if they were to be.
     """
 
-    def __init__(self, session: Session, tables: Exclusive) -> None:
+    def __init__(
+        self, session: Session, tables: Exclusive | None, went_online: str | None = None
+    ) -> None:
         self.connection = session.connection()
-        self.went_online: str | None = None
+        self.went_online = went_online
         self._has_rows = False
-        self._online = OnlineLoad(session)
         self._tables = tables
         self._aside = _Aside(session, " ON COMMIT DROP")
         self._run(
@@ -267,18 +275,20 @@ class PostgresLoad:
 
     def write(self, rows: Rows) -> None:
         """Send the rows aside."""
-        if self.went_online is not None:
-            self._online.write(rows)
-            return
         self._has_rows = True
         self._aside.put(rows)
         add_many(self.connection, _TOLD, EVENT_COLUMNS, rows.events)
+        if self._tables is None:
+            self._pour()
 
     def _pour(self) -> None:
-        """Pour what is aside; from here on readers are kept out, too."""
+        """Pour what is aside; from here on readers are kept out of a bulk load, too."""
         if not self._has_rows:
             return
-        self.went_online = self._tables.keep_readers_out()
+        if self._tables is not None:
+            self.went_online = self._tables.keep_readers_out()
+            if self.went_online is not None:
+                self._tables = None
         self._aside.pour(_TOLD)
         names = ", ".join(EVENT_COLUMNS)
         self._run(f"INSERT INTO {EVENTS} ({names}) SELECT {names} FROM {_TOLD}")
@@ -288,10 +298,12 @@ class PostgresLoad:
     def show_events(self) -> None:
         """Pour what is aside and make the indexes of the events."""
         self._pour()
-        self._tables.make_keys(of=EVENTS)
+        if self._tables is not None:
+            self._tables.make_keys(of=EVENTS)
 
     def end(self) -> None:
         """Pour what is left; make indexes and foreign keys, which checks every row."""
         self._pour()
-        for table in TABLES:
-            self._tables.make_keys(of=table)
+        if self._tables is not None:
+            for table in TABLES:
+                self._tables.make_keys(of=table)

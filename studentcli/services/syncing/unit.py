@@ -237,8 +237,7 @@ class SyncUnit(EnrollmentUnit):
         facts = self.deciding.facts
         touched: Iterable[CourseFact] = [facts.courses[course_id] for course_id in self._touched]
         self.promotions += run_queues(touched, facts, self.deciding.policy)
-        self.flush()
-        self.make_ready()
+        self.write()
         comparison = self.comparison
         left = sum(comparison.drops.values()) if self.sync.absent == "keep" else 0
         for name, count in (("promoted", len(self.promotions)), ("kept", comparison.held + left)):

@@ -1,0 +1,84 @@
+"""Writing behind the deciding: on PostgreSQL a chunk is written while the next ones are decided.
+
+The work is the server's, and the processor is free for the next rows meanwhile. The connection has
+one user at a time: whoever else runs a statement on it waits for the chunk that is under way.
+"""
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from studentcli.services.bulk import Load
+from studentcli.services.resolve import is_sqlite
+from studentcli.services.writer import Rows
+
+
+class WriteBehind:
+    """Takes finished rows chunk by chunk and hands them to a load, one chunk after the other.
+
+    Args:
+        session: in the operation's writing transaction.
+        load: where the rows go.
+    """
+
+    def __init__(self, session: Session, load: Load) -> None:
+        self._load = load
+        self._ready: Rows | None = None
+        self._writing: Future[None] | None = None
+        self._asks = True
+        """Whether the chunk before was decided with questions to the database."""
+        self._owner = threading.get_ident()
+        self._thread: ThreadPoolExecutor | None = None
+        if not is_sqlite(session):
+            self._thread = ThreadPoolExecutor(1)
+            connection = session.connection()
+            event.listen(connection, "before_cursor_execute", self._give_way)
+            event.listen(connection, "commit", self._give_way)
+            event.listen(connection, "rollback", self._leave_off)
+
+    def put(self, rows: Rows) -> None:
+        """Take the rows of a chunk and write them at once, or after the next questions (`go`)."""
+        self.go()
+        self._ready = rows
+        if not self._asks:
+            self.go()
+        self._asks = False
+
+    def go(self) -> None:
+        """Begin to write the rows that were taken: no question is expected for a while."""
+        rows, self._ready = self._ready, None
+        if rows is None:
+            return
+        if self._thread is None:
+            self._load.write(rows)
+            return
+        self._require_written()
+        self._writing = self._thread.submit(self._load.write, rows)
+
+    def end(self) -> str | None:
+        """Write everything, and let the tables hold it.
+
+        Returns:
+            Why a load that was to have the tables for itself did not get them.
+        """
+        self.go()
+        self._require_written()
+        self._load.end()
+        return self._load.went_online
+
+    def _require_written(self) -> None:
+        """Wait for the chunk under way; what stopped it is raised here."""
+        if self._writing is not None:
+            self._writing.result()
+
+    def _give_way(self, *_: object) -> None:
+        if threading.get_ident() == self._owner:
+            self._asks = True
+            self._require_written()
+
+    def _leave_off(self, *_: object) -> None:
+        """Wait before everything is rolled back: something else has failed, and is raised."""
+        if self._writing is not None:
+            wait([self._writing])

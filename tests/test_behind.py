@@ -1,0 +1,143 @@
+"""Rows that are written behind the deciding: one user of the connection at a time."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from studentcli.services.behind import WriteBehind
+from studentcli.services.writer import Rows
+from tests.world import World
+
+
+@pytest.fixture
+def postgres_world(new_database: Callable[..., str]) -> Iterator[World]:
+    world = World(new_database("postgresql"))
+    yield world
+    world.database.dispose()
+
+
+class SlowLoad:
+    """A load that takes its time, and says in which order things were done."""
+
+    went_online: str | None = None
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.may_go_on = threading.Event()
+        self.done: list[str] = []
+
+    def write(self, rows: Rows) -> None:
+        """Wait until somebody lets it go on, then use the connection."""
+        assert self.may_go_on.wait(10)
+        if not rows.events:
+            raise ZeroDivisionError
+        self.connection.exec_driver_sql("SELECT 1")
+        self.done.append(f"wrote {rows.events[0][0]}")
+
+    def show_events(self) -> None: ...
+
+    def end(self) -> None: ...
+
+
+def rows_of(number: int) -> Rows:
+    return Rows([], [], [(number,)])
+
+
+def carry(world: World, work: Callable[[WriteBehind, SlowLoad, Session], None]) -> SlowLoad:
+    """Do something in a writing transaction with a slow load."""
+    loads = []
+
+    def inside(session: Session) -> None:
+        loads.append(SlowLoad(session.connection()))
+        work(WriteBehind(session, loads[-1]), loads[-1], session)
+
+    world.database.write(inside)
+    return loads[-1]
+
+
+def later(load: SlowLoad) -> None:
+    threading.Timer(0.2, load.may_go_on.set).start()
+
+
+def test_a_question_waits_for_the_chunk_under_way(postgres_world: World) -> None:
+    def work(behind: WriteBehind, load: SlowLoad, session: Session) -> None:
+        behind.put(rows_of(1))
+        behind.go()
+        assert load.done == []
+        later(load)
+        session.execute(text("SELECT 1"))
+        load.done.append("asked")
+
+    assert carry(postgres_world, work).done == ["wrote 1", "asked"]
+
+
+def test_chunks_are_written_at_once_only_where_no_question_is_to_be_expected(
+    postgres_world: World,
+) -> None:
+    def work(behind: WriteBehind, load: SlowLoad, session: Session) -> None:
+        load.may_go_on.set()
+        behind.put(rows_of(1))  # waits: the chunk before may have been decided with questions
+        session.execute(text("SELECT 1"))
+        load.done.append("asked")
+        behind.put(rows_of(2))  # waits too: there was a question
+        behind.put(rows_of(3))  # goes: there was none
+        session.execute(text("SELECT 1"))
+        load.done.append("asked")
+
+    done = carry(postgres_world, work).done
+    assert done == ["asked", "wrote 1", "wrote 2", "wrote 3", "asked"]
+
+
+def test_the_commit_waits_for_the_chunk_under_way(postgres_world: World) -> None:
+    def work(behind: WriteBehind, load: SlowLoad, _: Session) -> None:
+        behind.put(rows_of(1))
+        behind.go()
+        later(load)
+
+    assert carry(postgres_world, work).done == ["wrote 1"]
+
+
+def test_what_stops_the_writing_stops_the_operation(postgres_world: World) -> None:
+    before = postgres_world.count("terms")
+
+    def work(behind: WriteBehind, load: SlowLoad, session: Session) -> None:
+        session.execute(text("INSERT INTO terms (code, name, time_zone) VALUES ('A', 'A', 'UTC')"))
+        behind.put(Rows([], [], []))
+        behind.go()
+        later(load)
+        behind.end()
+
+    with pytest.raises(ZeroDivisionError):
+        carry(postgres_world, work)
+    assert postgres_world.count("terms") == before
+
+
+def test_who_is_stopped_waits_before_everything_is_rolled_back(postgres_world: World) -> None:
+    loads: list[SlowLoad] = []
+
+    def work(behind: WriteBehind, load: SlowLoad, _: Session) -> None:
+        loads.append(load)
+        behind.put(rows_of(1))
+        behind.go()
+        later(load)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        carry(postgres_world, work)
+    assert loads[0].done == ["wrote 1"]
+
+
+def test_on_sqlite_a_chunk_is_written_where_it_is_handed_over(sqlite_world: World) -> None:
+    def work(behind: WriteBehind, load: SlowLoad, _: Session) -> None:
+        load.may_go_on.set()
+        behind.put(rows_of(1))
+        behind.put(rows_of(2))
+        behind.put(rows_of(3))
+        load.done.append("decided")
+        behind.end()
+
+    assert carry(sqlite_world, work).done == ["wrote 1", "wrote 2", "wrote 3", "decided"]
