@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from studentcli.formats.native import EnrollmentReader
 from studentcli.formats.source import CsvSource
 from studentcli.requests import Decision, Request
+from studentcli.services import bulk
 from studentcli.services.checks import check_database, replay_events
 from tests.conftest import ENGINES
 from tests.strategies import HEADER, STUDENTS, Catalogue, catalogue, drawn, on_a_database, rows
@@ -71,7 +73,7 @@ def pair(request: pytest.FixtureRequest, new_database: Callable[..., str]) -> An
     case=drawn(case),
     chunk=st.sampled_from((1, 2, 7, 10_000)),
     laid_out=st.sampled_from((0, 10_000)),
-    exclusive=st.booleans(),
+    way=st.sampled_from(("few rows", "many rows", "alone")),
 )
 def test_a_batch_gives_what_its_requests_give_one_at_a_time(
     pair: tuple[World, World],
@@ -79,12 +81,11 @@ def test_a_batch_gives_what_its_requests_give_one_at_a_time(
     case: Case,
     chunk: int,
     laid_out: int,
-    *,
-    exclusive: bool,
+    way: str,
 ) -> None:
     batch, singles = pair
     content = HEADER + "".join(case.rows)
-    loading: dict[str, Any] = {"chunk": chunk, "laid_out": laid_out, "exclusive": exclusive}
+    loading: dict[str, Any] = {"chunk": chunk, "laid_out": laid_out, "exclusive": way == "alone"}
     policy: dict[str, Any] = {
         "all_or_none": case.all_or_none,
         "allow_waitlist": case.allow_waitlist,
@@ -98,7 +99,8 @@ def test_a_batch_gives_what_its_requests_give_one_at_a_time(
     )
     foretold = results(foretold)
     before = batch.enrollments()
-    result, items = batch.import_csv(content, on_error="skip", **loading, **policy)
+    with patch.object(bulk, "WORTH_IT", 0 if way == "many rows" else bulk.WORTH_IT):
+        result, items = batch.import_csv(content, on_error="skip", **loading, **policy)
     one_by_one = [
         singles.submit_request(request, **policy)
         for request in requests_of(content, tmp_path_factory.getbasetemp())

@@ -14,7 +14,7 @@ chunk, with every key in place.
 
 from typing import Final, Protocol
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
 from studentcli.facts import FIRST_SEAT
@@ -46,8 +46,9 @@ _FIRST_SEATS: Final = (
 class Load(Protocol):
     """Where the finished rows of a file go."""
 
-    went_online: str | None
-    """Why a load that was to have the tables for itself did not get them."""
+    @property
+    def went_online(self) -> str | None:
+        """Why a load that was to have the tables for itself did not get them."""
 
     def write(self, rows: Rows) -> None:
         """Take the rows of a chunk; on PostgreSQL this may run beside the deciding."""
@@ -82,7 +83,7 @@ def open_load(session: Session, rows: int, *, exclusive: bool) -> Load:
             return PostgresLoad(session, tables)
     let_writers_on(session)
     if is_large and session.execute(text(_MAY_PUT_ASIDE)).scalar_one():
-        return PostgresLoad(session, None, reason)
+        return SteadyLoad(session.connection(), _Aside(session), reason)
     return OnlineLoad(session, reason)
 
 
@@ -118,6 +119,46 @@ class OnlineLoad:
         """Do nothing: the keys are in place."""
 
 
+class SteadyLoad:
+    """Many rows go into PostgreSQL's tables as they come, with every key and index in place.
+
+    Args:
+        connection: in the operation's writing transaction.
+        aside: empty; for the states that no event tells.
+        went_online: why it is not a bulk load, if it was to be one.
+    """
+
+    def __init__(
+        self, connection: Connection, aside: "_Aside", went_online: str | None = None
+    ) -> None:
+        self.connection = connection
+        self.went_online = went_online
+        self._aside = aside
+
+    def write(self, rows: Rows) -> None:
+        """Write the rows; the server makes the states that their events tell."""
+        if not rows.events:
+            return
+        before = _last_event(self.connection)
+        self._aside.put(rows)
+        add_many(self.connection, EVENTS, EVENT_COLUMNS, rows.events)
+        # Added to nothing, the operation is no reason to read all of its events by their index.
+        own = f"operation_id + 0 = {rows.events[0][0]}"
+        self._aside.pour(f"(SELECT * FROM {EVENTS} WHERE id > {before} AND {own}) AS told")
+
+    def show_events(self) -> None:
+        """Do nothing: they are there."""
+
+    def end(self) -> None:
+        """Do nothing: the keys are in place."""
+
+
+def _last_event(connection: Connection) -> int:
+    """Give the id of the newest event: what comes later has a higher one."""
+    query = f"SELECT coalesce(max(id), 0) FROM {EVENTS}"
+    return int(connection.exec_driver_sql(query).scalar_one())
+
+
 class _Aside:
     """The states of a load that are not in their table yet, in temporary tables.
 
@@ -125,20 +166,21 @@ class _Aside:
 
     Args:
         session: in the operation's writing transaction.
-        on_commit: what the engine says about a temporary table at the end of a transaction.
     """
 
-    def __init__(self, session: Session, on_commit: str = "") -> None:
+    def __init__(self, session: Session) -> None:
         self.connection = session.connection()
         self._empty = "DELETE FROM" if is_sqlite(session) else "TRUNCATE"
+        self._on_commit = "" if is_sqlite(session) else " ON COMMIT DROP"
         self._has_new = self._has_moved = False
         self._version = 0
         states = ", ".join(STATE_COLUMNS)
-        self._make(_NEW, states, STATES, on_commit)
-        self._make(_MOVED, f"{states}, student_id AS version", STATES, on_commit)
+        self.make(_NEW, states, like=STATES)
+        self.make(_MOVED, f"{states}, student_id AS version", like=STATES)
 
-    def _make(self, name: str, columns: str, like: str, on_commit: str) -> None:
-        self._run(f"CREATE TEMPORARY TABLE {name}{on_commit} AS SELECT {columns} FROM {like}"
+    def make(self, name: str, columns: str, *, like: str) -> None:
+        """Make a temporary table with columns of another one."""
+        self._run(f"CREATE TEMPORARY TABLE {name}{self._on_commit} AS SELECT {columns} FROM {like}"
                   " LIMIT 0")  # fmt: skip
 
     def _run(self, statement: str) -> None:
@@ -211,8 +253,7 @@ class SqliteLoad:
     def __init__(self, session: Session) -> None:
         self.connection = session.connection()
         self._aside = _Aside(session)
-        last = f"SELECT coalesce(max(id), 0) FROM {EVENTS}"
-        self._before = self.connection.exec_driver_sql(last).scalar_one()
+        self._before = _last_event(self.connection)
         query = text(
             "SELECT name, tbl_name, sql FROM sqlite_master"
             f" WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN {TABLES}"
@@ -234,7 +275,7 @@ class SqliteLoad:
 
     def end(self) -> None:
         """Pour what is left and make the indexes; the foreign keys are checked row by row."""
-        self._aside.pour(f"(SELECT * FROM {EVENTS} WHERE id > {self._before})")
+        self._aside.pour(f"(SELECT * FROM {EVENTS} WHERE id > {self._before}) AS told")
         self._aside.drop()
         for table in TABLES:
             self._make(table)
@@ -247,48 +288,45 @@ class SqliteLoad:
 
 
 class PostgresLoad:
-    """A large load into PostgreSQL: rows are sent aside while others are decided, then poured.
-
-    A row of `student_courses` that an event tells is not sent at all: the server makes it.
+    """A bulk load into PostgreSQL: rows are sent aside while others are decided, then poured.
 
     Args:
         session: in the operation's writing transaction.
-        tables: kept from other writers, or none: then every chunk is poured as it comes.
-        went_online: why the tables are not kept from others, if they were to be.
+        tables: kept from other writers.
     """
 
-    def __init__(
-        self, session: Session, tables: Exclusive | None, went_online: str | None = None
-    ) -> None:
+    def __init__(self, session: Session, tables: Exclusive) -> None:
         self.connection = session.connection()
-        self.went_online = went_online
         self._has_rows = False
         self._tables = tables
-        self._aside = _Aside(session, " ON COMMIT DROP")
-        self._run(
-            f"CREATE TEMPORARY TABLE {_TOLD} ON COMMIT DROP AS"
-            f" SELECT {', '.join(EVENT_COLUMNS)} FROM {EVENTS} LIMIT 0"
-        )
+        self._aside = _Aside(session)
+        self._aside.make(_TOLD, ", ".join(EVENT_COLUMNS), like=EVENTS)
+        self._steady: SteadyLoad | None = None
+
+    @property
+    def went_online(self) -> str | None:
+        """Why readers could not be kept out, if so: then everything is written with its keys."""
+        return None if self._steady is None else self._steady.went_online
 
     def _run(self, statement: str) -> None:
         self.connection.exec_driver_sql(statement)
 
     def write(self, rows: Rows) -> None:
         """Send the rows aside."""
+        if self._steady is not None:
+            self._steady.write(rows)
+            return
         self._has_rows = True
         self._aside.put(rows)
         add_many(self.connection, _TOLD, EVENT_COLUMNS, rows.events)
-        if self._tables is None:
-            self._pour()
 
     def _pour(self) -> None:
-        """Pour what is aside; from here on readers are kept out of a bulk load, too."""
+        """Pour what is aside; from here on readers are kept out, too."""
         if not self._has_rows:
             return
-        if self._tables is not None:
-            self.went_online = self._tables.keep_readers_out()
-            if self.went_online is not None:
-                self._tables = None
+        reason = self._tables.keep_readers_out()
+        if reason is not None:
+            self._steady = SteadyLoad(self.connection, self._aside, reason)
         self._aside.pour(_TOLD)
         names = ", ".join(EVENT_COLUMNS)
         self._run(f"INSERT INTO {EVENTS} ({names}) SELECT {names} FROM {_TOLD}")
@@ -298,12 +336,10 @@ class PostgresLoad:
     def show_events(self) -> None:
         """Pour what is aside and make the indexes of the events."""
         self._pour()
-        if self._tables is not None:
-            self._tables.make_keys(of=EVENTS)
+        self._tables.make_keys(of=EVENTS)
 
     def end(self) -> None:
         """Pour what is left; make indexes and foreign keys, which checks every row."""
         self._pour()
-        if self._tables is not None:
-            for table in TABLES:
-                self._tables.make_keys(of=table)
+        for table in TABLES:
+            self._tables.make_keys(of=table)

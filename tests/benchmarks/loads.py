@@ -10,6 +10,7 @@ the difference to the whole import is reading and deciding.
 
 import time
 from collections.abc import Sequence
+from datetime import date
 from operator import itemgetter
 from typing import Any, Final, cast
 
@@ -35,7 +36,10 @@ def names_of(table: Table, prefix: str = "") -> str:
 
 
 def finished_rows(url: str) -> list[Finished]:
-    """Read what an import wrote, in the file's order and in the driver's own values."""
+    """Read what an import wrote, in the file's order.
+
+    Dates and times as text: that is how a script has them, and psycopg sends them in half the time.
+    """
     states, events = TABLES
     in_file_order = (
         f"SELECT {names_of(states, 's.')} FROM enrollment_events e JOIN student_courses s"
@@ -46,7 +50,11 @@ def finished_rows(url: str) -> list[Finished]:
     database = Database(normalize_url(url))
     with database.connect(writes=False) as connection:
         driver: Any = connection.connection.driver_connection
-        return [driver.execute(query).fetchall() for query in queries]
+        return [[tuple(map(_as_text, row)) for row in driver.execute(query)] for query in queries]
+
+
+def _as_text(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def load_plainly(url: str, rows: Sequence[Finished]) -> float:
