@@ -1,5 +1,6 @@
 """Rows that are written behind the deciding: one user of the connection at a time."""
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from studentcli.services.behind import WriteBehind
+from studentcli.services.behind import TURN, WriteBehind, short_turns
 from studentcli.services.writer import Rows
 from tests.world import World
 
@@ -129,6 +130,15 @@ def test_who_is_stopped_waits_before_everything_is_rolled_back(postgres_world: W
     with pytest.raises(KeyboardInterrupt):
         carry(postgres_world, work)
     assert loads[0].done == ["wrote 1"]
+
+
+def test_turns_are_short_only_while_a_file_is_carried_through(sqlite_world: World) -> None:
+    before = sys.getswitchinterval()
+    with pytest.raises(KeyboardInterrupt), short_turns():
+        assert sys.getswitchinterval() == pytest.approx(TURN)
+        raise KeyboardInterrupt
+    sqlite_world.import_csv("student\nS1\n")
+    assert sys.getswitchinterval() == before
 
 
 def test_on_sqlite_a_chunk_is_written_where_it_is_handed_over(sqlite_world: World) -> None:

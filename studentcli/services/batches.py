@@ -17,7 +17,7 @@ from studentcli.records import RecordKind, RecordRow
 from studentcli.requests import Agreed, Decision, Policy, Promotion, Refusal, Request, Survey
 from studentcli.rules.deciding import unread
 from studentcli.services.batch_options import BatchOptions, BatchResult, Reader, Result, Sink
-from studentcli.services.behind import WriteBehind
+from studentcli.services.behind import WriteBehind, short_turns
 from studentcli.services.bulk import Load, open_load
 from studentcli.services.catalog import Saving
 from studentcli.services.exclusive import let_writers_on
@@ -233,7 +233,7 @@ class Batch:
         """
         self._require_sensible()
         try:
-            with without_collector():
+            with without_collector(), short_turns():
                 if dry_run:
                     return database.write(self._carry, dry_run=True)
                 if self.options.commit_every:

@@ -4,8 +4,12 @@ The work is the server's, and the processor is free for the next rows meanwhile.
 one user at a time: whoever else runs a statement on it waits for the chunk that is under way.
 """
 
+import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Final
 
 from sqlalchemy import event
 from sqlalchemy.orm import Session
@@ -13,6 +17,25 @@ from sqlalchemy.orm import Session
 from studentcli.services.bulk import Load
 from studentcli.services.resolve import is_sqlite
 from studentcli.services.writer import Rows
+
+
+TURN: Final = 0.0005
+"""Seconds after which Python lets another thread go on that wants to; 0.005 by itself."""
+
+
+@contextmanager
+def short_turns() -> Iterator[None]:
+    """Let the threads of this process take turns more often.
+
+    The one that writes needs a moment of Python's time after every piece that it sends. Measured
+    at 1,000,000 rows on PostgreSQL: 23 seconds instead of 26.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(TURN)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 class WriteBehind:
