@@ -18,7 +18,6 @@ from studentcli.services.bulk import Load
 from studentcli.services.resolve import is_sqlite
 from studentcli.services.writer import Rows
 
-
 TURN: Final = 0.0005
 """Seconds after which Python lets another thread go on that wants to; 0.005 by itself."""
 
