@@ -185,6 +185,7 @@ def test_an_unfinished_batch_says_how_far_it_is(
     )  # fmt: skip
     assert done.returncode == 6
     assert "21 rows are done; going on after them" in done.stderr
+    assert "studentcli batch rejects" in done.stderr
     assert "rows so far" not in command("batch", "list", database=sqlite_world).stdout
 
 

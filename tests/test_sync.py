@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from studentcli import errors, services
 from studentcli.requests import Agreed, Change, CourseWord, Request
+from studentcli.services.cancelling import cancel_course
 from studentcli.services.syncing import read_scope
 from tests.desk import codes, rows
 from tests.syncing import live, outcomes, sync
@@ -45,6 +46,17 @@ def test_the_absent_are_dropped_the_new_enrolled_and_the_rest_left_alone(term: W
     assert live(term) == refs("S1 FA/ART", "S5 FA/BIO", "S3 FA/MIN", "S4 FA/MIN", "S1 SP/ART")
     assert outcomes(taken) == {("S2", "FA/ART-1"): "dropped", ("S5", "FA/BIO-1"): "enrolled"}
     assert dict(result.totals) == {"dropped": 1, "unchanged": 3, "enrolled": 1}
+
+
+def test_a_cancelled_course_takes_nobody_and_stops_nobody_else(term: World) -> None:
+    term.database.write(lambda session: cancel_course(session, "FA/BIO-1", term.act("cancel")))
+    file = "student,course\nS1,ART\nS2,ART\nS5,BIO\nS3,MIN\nS4,MIN\nS5,ART\n"
+    aborted, _ = sync(term, file, "term=FA")
+    assert aborted.aborted
+    result, taken = sync(term, file, "term=FA", on_error="skip")
+    assert dict(result.totals) == {"unchanged": 4, "refused": 1, "enrolled": 1}
+    assert codes(taken) == {4: "course-closed"}
+    assert ("S5", "FA/ART-1") in live(term)
 
 
 def test_a_sync_of_some_courses_leaves_the_others_of_the_term_alone(term: World) -> None:

@@ -225,6 +225,19 @@ def test_a_file_that_another_came_after_is_older(term: World) -> None:
     assert sync(term, monday, allow=["older-file"])[0].totals["enrolled"] == 1
 
 
+def test_a_file_that_one_of_a_wider_or_narrower_scope_came_after_is_older(term: World) -> None:
+    art = "student,course\n" + "".join(f"S{n},ART\n" for n in range(10))
+    early, noon, late = (YESTERDAY + timedelta(hours=hours) for hours in range(3))
+    sync(term, listed(*range(10)), written_at=noon)
+    with pytest.raises(errors.OlderFile, match="before the file of batch"):
+        sync(term, art, "term=ALL,course=ART", written_at=early, allow=())
+    sync(term, art, "term=ALL,course=A*", written_at=late, allow=())
+    with pytest.raises(errors.OlderFile, match="before the file of batch"):
+        sync(term, listed(*range(10)), written_at=noon + timedelta(minutes=1), allow=())
+    bio = "student,course\nS1,BIO\nS2,BIO\n"
+    sync(term, bio, "term=ALL,course=B*", written_at=noon + timedelta(minutes=1), allow=())
+
+
 def test_the_file_of_another_scope_is_not_older(term: World) -> None:
     art = "student,course\n" + "".join(f"S{n},ART\n" for n in range(10))
     sync(term, art, "term=ALL,course=ART", allow=())

@@ -157,6 +157,8 @@ def _run_import(
         plan.restart()
         if batch.went_on_after:
             note(f"{source.name}: {batch.went_on_after} rows are done; going on after them")
+            if batch.refused_before is not None:
+                note(f"studentcli batch rejects {batch.refused_before} lists those refused before")
             progress.advance(batch.went_on_after)
 
         def take(results: list[Any], cells: dict[int, list[str]]) -> None:

@@ -132,4 +132,6 @@ def tell_drops(cli: Cli, error: errors.TooManyDrops) -> None:
             break
         over = " (over the limit)" if row["over"] else ""
         text = f"{row['name']}: {row['drops']} of {row['live']} would be dropped{over}"
-        sys.stderr.write(f"{safe_text(text)}; {row['others']} others are named\n")
+        others = row["others"]
+        named = f"; {counted(others, 'other')} {'is' if others == 1 else 'are'} named"
+        sys.stderr.write(f"{safe_text(text)}{named if others else ''}\n")

@@ -118,7 +118,7 @@ class EnrollmentReader:
         self._has_extras = not header.keys().isdisjoint(_EXTRAS)
         self._words: dict[tuple[str, str, str], CourseWord] = {}
         self._numbers: dict[str, str] = {}
-        self._dates: dict[str, date | None] = {"": None}
+        self._dates: dict[str, date] = {}
         self._actions: dict[str, Action] = {action: action for action in ACTIONS}
         if self._without_action:
             self._actions[""] = "enroll"
@@ -193,15 +193,17 @@ class EnrollmentReader:
 
     def _read(self, line: int, cells: list[str]) -> tuple[str, Change, str]:
         """Read a row; cells that were met before are looked up, not read again."""
-        _require_width(cells, self._width)
+        if len(cells) != self._width:
+            _require_width(cells, self._width)
         row = (*cells, "")
         cell, student, course, term, section, on = self._pick(row)
         action = self._actions.get(cell) or self._action(cell)
         number = self._numbers.get(student) or self._number(student)
         word = self._words.get((course, term, section)) or self._word(course, term, section)
-        if on not in self._dates:
-            self._dates[on] = _cell("effective_on", values.iso_date, on) if on.strip() else None
-        change = Change(action, word, self._dates[on], line=line)
+        day = self._dates.get(on)
+        if day is None and on:
+            day = self._date(on)
+        change = Change(action, word, day, line=line)
         request = ""
         if self._has_extras:
             grade, old, override, reason, request = map(str.strip, self._pick_extras(row))
@@ -221,6 +223,13 @@ class EnrollmentReader:
         if change.action != "enroll":
             raise errors.BadValue(f"instead_of: {change.action} gives nothing up")
         return self._words.get((cell, "", "")) or self._word(cell, "", "")
+
+    def _date(self, cell: str) -> date | None:
+        if not cell.strip():
+            return None
+        day: date = _cell("effective_on", values.iso_date, cell)
+        self._dates[cell] = day
+        return day
 
     def _number(self, cell: str) -> str:
         number: str = _cell("student", values.identifier, cell)

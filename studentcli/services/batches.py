@@ -216,6 +216,8 @@ class Batch:
     confirm: Callable[[list[Promotion]], None] | None = None
     went_on_after: int = 0
     """How many rows an earlier run of this id, killed between two parts, had done."""
+    refused_before: int | None = None
+    """The operation of that run, when some of those rows were refused."""
     _trail: audit.Trail | None = None
 
     @property

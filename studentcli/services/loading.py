@@ -68,6 +68,7 @@ class Deciding:
         self.numbers: dict[str | int, StudentFact] = {}
         self.transcripts = Transcripts(session, self.facts, self.terms)
         self._movable: set[int] = set()
+        self._decider: Decider | None = None
         self.reads_named = True
         """Whether the records of named students are read with those of the queues, or later."""
 
@@ -143,6 +144,7 @@ class Deciding:
             course.is_locked = True
             self.index.add(course)
         self.facts.courses.update(found)
+        self._decider = None  # it knows the courses by what they were
         if found:
             self._load_seats_and_queues(found)
         return set(found)
@@ -340,8 +342,9 @@ class Deciding:
         """Decide requests in their order, loading what they are about unless `load` has done so."""
         if students is None:
             students = self.load(requests)
-        decide = Decider(self.index.find_for, self.facts, self.policy).decide
-        return list(map(decide, requests, students))
+        if self._decider is None:
+            self._decider = Decider(self.index.find_for, self.facts, self.policy)
+        return list(map(self._decider.decide, requests, students))
 
     def _back_dated(
         self, requests: list[Request], students: list[StudentFact | Refusal]
@@ -349,14 +352,15 @@ class Deciding:
         """List the pairs of dated changes that are not later than how the enrollment stands."""
         found: dict[Key, None] = {}
         for request, student in zip(requests, students, strict=True):
-            if isinstance(student, Refusal):
+            if isinstance(student, Refusal) or not student.enrollments:
                 continue
+            enrollments = student.enrollments
             for change in request.changes:
                 on = change.effective_on
                 if on is None:
                     continue
                 for course in self.index.named(change):
-                    enrollment = student.enrollments.get(course.course_id)
+                    enrollment = enrollments.get(course.course_id)
                     if enrollment is not None and on <= enrollment.status_since:
                         found[student.student_id, course.course_id] = None
         return list(found)

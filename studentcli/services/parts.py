@@ -124,6 +124,7 @@ class PartedBatch:
             return
         self._rows = self.batch.went_on_after = int(totals.pop(ROWS_SO_FAR))
         self.result.totals, self.result.operation_id = totals, found.id
+        self.batch.refused_before = found.id if totals["refused"] else None
         self.options = replace(self.options, planned_at=found.started_at)
 
     def _find_run(self, session: Session) -> Any:

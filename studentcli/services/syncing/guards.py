@@ -157,14 +157,14 @@ def require_drops_allowed(figures: Figures, limits: Limits) -> None:
     raise error
 
 
-def require_rows(rows: int, name: str | None) -> None:
-    """Stop when the file of a sync has none.
+def require_rows(rows: int, name: str | None, scope: str) -> None:
+    """Stop when the file of a sync has none, or none that was picked out of it.
 
     Raises:
         errors.EmptyFile: naming the option that allows it.
     """
     if not rows:
-        raise errors.EmptyFile(f"{name or 'the file'} has no rows; nothing was changed")
+        raise errors.EmptyFile(f"{name or 'the file'} has no rows for {scope}; nothing was changed")
 
 
 def require_newer(

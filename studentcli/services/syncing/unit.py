@@ -127,9 +127,12 @@ class SyncUnit(EnrollmentUnit):
     def _require_guards(self) -> None:
         sync, act, figures = self.sync, self.act, self._figures()
         drops_count = sync.absent != "keep"
-        earlier = earlier_files(self.session, sync.scope)
+        known = self.deciding.facts.courses
+        courses = [(known[course_id].code, known[course_id].section)
+                   for course_id in self.comparison.course_ids]  # fmt: skip
+        earlier = earlier_files(self.session, sync.scope, courses)
         if guards.EMPTY not in sync.allowed:
-            guards.require_rows(self.rows, act.source)
+            guards.require_rows(self.rows, act.source, str(sync.scope))
         if guards.OLDER not in sync.allowed:
             guards.require_newer(act.source, act.source_sha256, sync.written_at, earlier)
         if drops_count:
