@@ -140,6 +140,7 @@ class EnrollmentUnit:
 
     def finish(self, result: BatchResult) -> None:
         """Write what is left, and the totals."""
+        self.deciding.forget()
         if self._behind is not None:
             result.went_online = self._behind.end()
         result.operation_id = self.recorder.finish({**result.totals, **self.kept})

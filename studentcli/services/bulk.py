@@ -34,6 +34,9 @@ TABLES: Final = (STATES, EVENTS)
 WORTH_IT: Final = 10_000
 """From this many rows on, making indexes anew can be cheaper than keeping them in step."""
 
+CACHE_KIB: Final = 16_384
+"""What SQLite keeps in memory meanwhile, and sorts at a time: everything is written in order."""
+
 _NEW: Final = "new_states"
 _MOVED: Final = "moved_states"
 _TOLD: Final = "new_events"
@@ -252,6 +255,8 @@ class SqliteLoad:
 
     def __init__(self, session: Session) -> None:
         self.connection = session.connection()
+        self._cache = self.connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
+        self._keep_in_memory(-CACHE_KIB)
         self._aside = _Aside(session)
         self._before = _last_event(self.connection)
         query = text(
@@ -279,6 +284,10 @@ class SqliteLoad:
         self._aside.drop()
         for table in TABLES:
             self._make(table)
+        self._keep_in_memory(self._cache)
+
+    def _keep_in_memory(self, cache_size: int) -> None:
+        self.connection.exec_driver_sql(f"PRAGMA cache_size = {cache_size}")
 
     def _make(self, of: str) -> None:
         for name, (table, sql) in list(self._down.items()):

@@ -346,6 +346,11 @@ class Deciding:
             self._decider = Decider(self.index.find_for, self.facts, self.policy)
         return list(map(self._decider.decide, requests, students))
 
+    def forget(self) -> None:
+        """Let go of everybody: all is decided, and the memory is wanted for other things."""
+        self.facts.students.clear()
+        self.numbers.clear()
+
     def _back_dated(
         self, requests: list[Request], students: list[StudentFact | Refusal]
     ) -> list[Key]:

@@ -1,9 +1,9 @@
 """How time per row and memory grow with the file: 10,000 to 5,000,000 rows.
 
-`python -m tests.benchmarks.growth --engine postgresql [--largest 5000000] [--rules]`
+`python -m tests.benchmarks.growth --engine postgresql [--largest 5000000] [--students 100000]`
 
-Ten rows to a student, so that the file grows with the school, as files do. Every size is imported
-once into a fresh database, as a file that arrives there.
+Ten rows to a student, so that the file grows with the school; or, with `--students`, ever more rows
+of the same school. Every size is imported once into a fresh database, as a file that arrives there.
 """
 
 import argparse
@@ -20,10 +20,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--engine", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--largest", type=int, default=SIZES[-1])
+    parser.add_argument("--students", type=int, help="as many for every size")
     parser.add_argument("--rules", action="store_true")
     chosen = parser.parse_args()
     for rows in (size for size in SIZES if size <= chosen.largest):
-        school = School(rows, max(1_000, rows // 10), 2_000, chosen.rules)
+        students = chosen.students or max(1_000, rows // 10)
+        school = School(rows, students, 2_000, chosen.rules)
         options = () if chosen.engine == "sqlite" else ("--exclusive",)
         with opened_school(chosen.engine, school) as (site, file), copied(site) as copy:
             used = run_import(copy, file, *options)
