@@ -23,7 +23,7 @@ from studentcli.rules.requesting import FindCourse, decide
 _NONE: frozenset[int] = frozenset()
 _NO_RULES: frozenset[str] = frozenset()
 KNOWN: Final = 1_000
-"""Days, and kinds of persons, that are known of a course at a time."""
+"""Days, or kinds of persons, of whom that is known at a time."""
 
 
 class _Welcome(set[Hashable]):

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
+from studentcli import errors
 from studentcli.database import listed_in
 from studentcli.models import Base, CatalogEvent, Course, Student, Term
 from studentcli.records import COURSE, STUDENT, RecordKind, RecordRow, default_of
@@ -351,7 +352,12 @@ def save_record(
     unreadable = replace_unreadable(session, kind, row) if mode == "edit" else {}
     saving = Saving(session, kind, act, mode, term)
     saving.unreadable = unreadable
-    saving.lock([row.key])
+    try:
+        saving.lock([row.key])
+    except errors.DatabaseDamaged:
+        if not unreadable:
+            raise
+        # Other texts are damaged, too, and each is mended by its own edit: no queue is run by them.
     outcomes = saving.save([row])
     operation_id, promotions = saving.finish({outcomes[0].result: 1})
     refusal = outcomes[0].refusal

@@ -1,11 +1,13 @@
 """What a record must not say: checks over one record and those around it, before it is saved."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from studentcli import errors
 from studentcli.conditions import find_cycle, parse_corequisites, parse_requirements
 from studentcli.facts import TermFact
 from studentcli.grades import scale
@@ -14,7 +16,6 @@ from studentcli.models import Course, StudentCourses, Term
 from studentcli.records import COURSE, STUDENT, RecordKind
 from studentcli.requests import Refusal
 from studentcli.services.loose_ends import spelled
-from studentcli.services.resolve import read_text
 from studentcli.vocabulary import LIVE_STATUSES
 
 FORWARD: Final = (("starts_on", "ends_on"), ("enroll_from", "enroll_until"))
@@ -161,7 +162,10 @@ class Consistency:
         return Refusal("bad-value", f"requires: {' requires '.join(cycle)}, which nobody can meet")
 
     def _load_required(self) -> dict[str, dict[CourseKey, frozenset[str]]]:
-        """Load what every course requires, once: code → offering → codes."""
+        """Load what every course requires, once: code → offering → codes.
+
+        What nobody can read asks for nothing here: the database check names it.
+        """
         if self._required is None:
             self._required = {}
             query = (
@@ -170,10 +174,9 @@ class Consistency:
                 .where(Course.requires.is_not(None))
             )
             for term, code, section, requires in self.session.execute(query):
-                what = f"requires of {term}/{code}-{section}"
-                groups = read_text(parse_requirements, requires, what)
-                codes = frozenset(item.code for group in groups for item in group)
-                self._required.setdefault(code, {})[term, code, section] = codes
+                with suppress(errors.BadValue):
+                    codes = frozenset(item.code for item in _items(requires))
+                    self._required.setdefault(code, {})[term, code, section] = codes
         return self._required
 
 

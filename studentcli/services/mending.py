@@ -29,8 +29,8 @@ def complaint(field: Field, value: str) -> str | None:
 def replace_unreadable(session: Session, kind: RecordKind, row: RecordRow) -> dict[str, str]:
     """Put the given texts of rules where there are some that nobody can read.
 
-    Whatever is locked for an edit is read with its rules: so this comes before it. A forecast
-    writes nothing, and stops where the text is read.
+    Whatever is locked for an edit is read with its rules: so this comes before it. A forecast only
+    finds them.
 
     Args:
         session: from `Database.write`.
@@ -38,11 +38,11 @@ def replace_unreadable(session: Session, kind: RecordKind, row: RecordRow) -> di
         row: an edit, its key complete.
 
     Returns:
-        What was there: column → text; nothing for a record that can be read.
+        What was there, or in a forecast is: column → text; nothing for a record that can be read.
     """
     fields = [kind.field(name) for of, names in RULE_TEXTS if of is kind for name in names]
     fields = [field for field in fields if field.name in row.given]
-    if not fields or session.info.get("forecast", False):
+    if not fields:
         return {}
     table = Base.metadata.tables[kind.plural]
     columns = [table.c[field.attribute] for field in fields]
@@ -54,7 +54,7 @@ def replace_unreadable(session: Session, kind: RecordKind, row: RecordRow) -> di
         for field, text in zip(fields, found[1:], strict=True)
         if text is not None and complaint(field, text) is not None
     }
-    if unreadable:
+    if unreadable and not session.info.get("forecast", False):
         # The one lock out of turn: a deadlock that comes of it is another try.
         new = {field.attribute: row.given[field.name] for field in unreadable}
         session.execute(update(table).where(table.c.id == found[0]).values(new))
