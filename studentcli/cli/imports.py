@@ -223,7 +223,8 @@ def _tell(cli: Cli, source: "CsvSource", report: "Report", result: "BatchResult"
         listing(report.rows(aborted=result.aborted), columns, cli.explicit_format)
     if result.done_as is not None:
         verb = "applied" if cli.plan else "done"
-        cli.done(f"{source.name}: {verb} already as batch {result.done_as}; nothing was changed")
+        nothing = "" if cli.dry_run else "; nothing was changed"
+        cli.done(f"{source.name}: {verb} already as batch {result.done_as}{nothing}")
         return
     _tell_refused(cli, report)
     late = errors.DropDeadline.code
