@@ -72,7 +72,6 @@ def pair(request: pytest.FixtureRequest, new_database: Callable[..., str]) -> An
 @given(
     case=drawn(case),
     chunk=st.sampled_from((1, 2, 7, 10_000)),
-    laid_out=st.sampled_from((0, 10_000)),
     way=st.sampled_from(("few rows", "many rows", "alone")),
 )
 def test_a_batch_gives_what_its_requests_give_one_at_a_time(
@@ -80,12 +79,11 @@ def test_a_batch_gives_what_its_requests_give_one_at_a_time(
     tmp_path_factory: pytest.TempPathFactory,
     case: Case,
     chunk: int,
-    laid_out: int,
     way: str,
 ) -> None:
     batch, singles = pair
     content = HEADER + "".join(case.rows)
-    loading: dict[str, Any] = {"chunk": chunk, "laid_out": laid_out, "exclusive": way == "alone"}
+    loading: dict[str, Any] = {"chunk": chunk, "exclusive": way == "alone"}
     policy: dict[str, Any] = {
         "all_or_none": case.all_or_none,
         "allow_waitlist": case.allow_waitlist,

@@ -1,6 +1,6 @@
 """How a state changes: one step, what is recorded of it, and how it is taken back."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -74,8 +74,7 @@ class Facts:
 
     `courses` holds the locked courses and the other courses of the students that are loaded;
     `events` what is to be recorded; `changed` the enrollments to be written, without those that
-    their event tells (`FIRST_SEAT`); `laid_out` counts, roughly, the enrollments that are known and
-    not folded up.
+    their event tells (`FIRST_SEAT`).
     """
 
     students: dict[int, StudentFact] = field(default_factory=dict)
@@ -83,12 +82,9 @@ class Facts:
     changed: dict[Key, EnrollmentFact] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     journal: list[JournalEntry] | None = None
-    laid_out: int = 0
     _states: dict[EnrollmentFact, EnrollmentFact] = field(default_factory=dict)
     _loaded: dict[tuple[object, ...], EnrollmentFact] = field(default_factory=dict)
     _seats: dict[date, EnrollmentFact] = field(default_factory=dict)
-    _folded: list[EnrollmentFact] = field(default_factory=list)
-    _numbers: dict[int, int] = field(default_factory=dict)
 
     def locked(self) -> Iterator[CourseFact]:
         """Give the courses whose seats and queues are known, by id."""
@@ -146,7 +142,6 @@ class Facts:
     def take(self) -> tuple[dict[Key, EnrollmentFact], list[Event]]:
         """Hand over what is to be written and recorded, and begin anew."""
         taken = self.changed, self.events
-        self.laid_out += len(self.events)
         self.changed, self.events = {}, []
         return taken
 
@@ -156,7 +151,6 @@ class Facts:
         """Give the state of an enrollment that has no place in a queue, as the table holds it."""
         key = (status, enrolled_on, since, grade)
         found = self._loaded.get(key)
-        self.laid_out += 1
         if found is None:
             fact = EnrollmentFact(status, enrolled_on, since, since, grade=grade)
             found = self._loaded[key] = self._share(fact)
@@ -172,28 +166,6 @@ class Facts:
             self._loaded.clear()
             self._seats.clear()
         return self._states.setdefault(state, state)
-
-    def fold(self) -> None:
-        """Fold up what is known about the students who wait in no queue, so that memory stays flat.
-
-        Nothing is forgotten: `unfold` lays it out again before somebody looks at the student.
-        """
-        for student in self.students.values():
-            if student.enrollments:
-                student.fold(self._number_of)
-        self.laid_out = 0
-
-    def unfold(self, students: Iterable[StudentFact]) -> None:
-        """Lay out again what was folded up."""
-        for student in students:
-            self.laid_out += student.unfold(self._folded)
-
-    def _number_of(self, state: EnrollmentFact) -> int:
-        number = self._numbers.get(id(state))
-        if number is None:
-            number = self._numbers[id(state)] = len(self._folded)
-            self._folded.append(state)  # and so its id stays its own
-        return number
 
     def begin_journal(self) -> Mark:
         """Remember moves from now on, so that `rewind` can take them back; gives the mark."""

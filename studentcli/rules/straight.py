@@ -1,10 +1,10 @@
 """The straight way of an ordinary add: one course, a free seat, nobody waiting, no rule refusing.
 
-Most rows of a file are such. They are judged by the rules of the book, each one that concerns the
-course, over the same `Case`; only what cannot play a part is left out: requests of several changes,
-swaps, queues, overrides, journals. Whatever is not plainly so is none of its business, and
-`requesting.decide` judges it from the start. What a rule says of a day, or of persons who are
-alike, is asked once.
+Most rows of a file are such, or say what is so already. They are judged by the rules of the book,
+each one that concerns the course, over the same `Case`; only what cannot play a part is left out:
+requests of several changes, swaps, queues, overrides, journals. Whatever is not plainly so is none
+of its business, and `requesting.decide` judges it from the start. What a rule says of a day, or of
+persons who are alike, is asked once.
 """
 
 from collections.abc import Callable, Hashable, Iterable
@@ -51,23 +51,26 @@ class _Way(NamedTuple):
     judges: tuple[Callable[[Case], Refusal | None], ...]
     days: _Welcome
     persons: _Welcome
+    today: date
     undated: date
 
 
 class Seated(Decision):
-    """What most requests come to: the course asked for has a free seat, and nothing is in the way.
+    """What most requests come to: the student gets the seat that was asked for, or has it already.
 
     Its outcome is written out when somebody looks at it: of a million rows nobody does.
     """
 
-    __slots__ = ("_course", "_on", "_outcomes", "_student")
+    __slots__ = ("_course", "_on", "_outcomes", "_student", "result")
 
     def __init__(
-        self, request: Request, student: StudentFact, course: CourseFact, on: date
+        self, request: Request, student: StudentFact, course: CourseFact, on: date, result: str
     ) -> None:
         self.request = request
         self.promotions = []
         self.operation_id = None
+        self.result = result
+        """`enrolled` or `unchanged`."""
         self._student, self._course, self._on = student, course, on
         self._outcomes: list[Outcome] | None = None
 
@@ -78,7 +81,7 @@ class Seated(Decision):
             (change,), student, course = self.request.changes, self._student, self._course
             self._outcomes = [
                 Outcome(
-                    change, student.number, course.ref, "enrolled", "enrolled", None, None,
+                    change, student.number, course.ref, self.result, "enrolled", None, None,
                     self._on, student_id=student.student_id, course_id=course.course_id,
                 )
             ]  # fmt: skip
@@ -108,7 +111,7 @@ class Decider:
         )
 
     def straight(self, request: Request, student: StudentFact | Refusal) -> Decision | None:
-        """Give a free seat when nothing is in the way, else do nothing and give none."""
+        """Give a free seat, or the one that is there, when nothing is in the way; else none."""
         changes = request.changes
         change = changes[0]
         if (
@@ -119,16 +122,14 @@ class Decider:
         ):
             return None
         way = self._ways.get(change.course) or self._find(change, student)
-        if way is None:
+        if way is None or student.load_of(self.facts.courses).waits:
             return None
-        course, judges, days, persons, undated = way
+        course, judges, days, persons, today, undated = way
         facts, on = self.facts, change.effective_on or undated
-        if (
-            course.course_id in student.enrollments
-            or not has_open_seat(course)
-            or student.load_of(facts.courses).waits
-        ):
-            return None
+        known = student.enrollments.get(course.course_id)
+        if known is not None or not has_open_seat(course):
+            is_so = known is not None and known.status == "enrolled" and on <= today
+            return Seated(request, student, course, on, "unchanged") if is_so else None
         case = new_case(
             (change, student, course, None, on, self.policy, facts.courses, None, NOTHING, _NONE)
         )  # fmt: skip
@@ -142,7 +143,7 @@ class Decider:
                 return None
         detail = detail_of(case, _NO_RULES) if change.reason else None
         facts.seat(student, course, on, change.line, detail)
-        return Seated(request, student, course, on)
+        return Seated(request, student, course, on, "enrolled")
 
     def _find(self, change: Change, student: StudentFact) -> _Way | None:
         """Find the course of an add, which does not depend on who asks."""
@@ -155,8 +156,9 @@ class Decider:
             self._welcome_of(course, [rule for rule in rules if rule.looks_at == what])
             for what in ("day", "person")
         )
-        undated = self.policy.undated(course.term.time_zone)
-        way = self._ways[change.course] = _Way(course, judges, days, persons, undated)
+        zone = course.term.time_zone
+        today, undated = self.policy.today(zone), self.policy.undated(zone)
+        way = self._ways[change.course] = _Way(course, judges, days, persons, today, undated)
         return way
 
     def _welcome_of(self, course: CourseFact, rules: list[Rule]) -> _Welcome:

@@ -4,15 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from studentcli.requests import Decision, Promotion
 from studentcli.rules.deciding import Unread
 from studentcli.services.catalog import RecordOutcome
 from studentcli.services.syncing.options import SyncOptions
-
-LAID_OUT: Final = 1_200_000
-"""Enrollments that a batch has laid out: when there are more they are folded up first."""
 
 OnError = Literal["abort", "skip"]
 
@@ -52,7 +49,6 @@ class BatchOptions:
         sync: the file is the truth for a scope, see `SyncOptions`.
         commit_every: commit an enrollments file in parts of so many rows: see `parts`.
         exclusive: let an enrollments file have the enrollment tables for itself: see `bulk`.
-        laid_out: enrollments in memory as objects; the outcome does not depend on it.
     """
 
     on_error: OnError = "abort"
@@ -66,7 +62,6 @@ class BatchOptions:
     sync: SyncOptions | None = None
     commit_every: int | None = None
     exclusive: bool = False
-    laid_out: int = LAID_OUT
 
 
 @dataclass

@@ -90,7 +90,6 @@ class EnrollmentUnit:
         self.deciding = Deciding(session, policy, options.term)
         self.recorder = Recorder(session, act, operation_id)
         self.deciding.transcripts.load = load
-        self.laid_out = options.laid_out
         self._behind = None if load is None else WriteBehind(session, load)
         self.deciding.lock(survey.wanted)
 
@@ -127,8 +126,6 @@ class EnrollmentUnit:
                     self.act.now,
                 )
             )  # fmt: skip
-        if facts.laid_out > self.laid_out:
-            facts.fold()
 
     def count(self, results: list[Any], totals: Counter[str]) -> None:
         """Count outcomes; a row that cannot be read is a refused one."""

@@ -127,7 +127,7 @@ def _course(deciding: Deciding, change: Change, student: StudentFact) -> CourseF
 def _explained(deciding: Deciding, student: StudentFact, request: Request) -> list[Explanation]:
     """Decide the request over the facts, and keep what the rules say just before each decision."""
     facts, seen = deciding.facts, dict[int, tuple[Any, ...]]()
-    standing = dict(student.enrollments)
+    standing = dict(student.enrollments.items())
     positions = {
         course.course_id: list(course.queue).index(student.student_id) + 1
         for course in facts.locked()

@@ -5,7 +5,7 @@ a million rows take the same path; only the sets differ.
 """
 
 import time
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable
 from dataclasses import astuple
 from typing import Any, Final
 
@@ -19,7 +19,6 @@ from studentcli.facts import (
     CourseFact,
     EnrollmentFact,
     Facts,
-    Key,
     StudentFact,
 )
 from studentcli.models import Course
@@ -32,7 +31,7 @@ from studentcli.requests import (
     Wanted,
 )
 from studentcli.rules import Decider
-from studentcli.services import statements
+from studentcli.services import about, statements
 from studentcli.services.resolve import (
     CourseIndex,
     is_sqlite,
@@ -330,10 +329,11 @@ class Deciding:
         students = [known.get(request.student) or find(request) for request in requests]
         named = {s.student_id: s for s in students if isinstance(s, StudentFact)}
         whole = self.transcripts.reads_whole_records
-        pairs = () if whole else set(self._pairs(requests, students))
+        pairs = () if whole else set(about.pairs(self.index, requests, students))
         self.transcripts.read(list(named.values()), pairs)
         self.require_waits_locked(named)
-        self.transcripts.read_recorded(self._back_dated(requests, students))
+        courses = self.facts.courses
+        self.transcripts.read_recorded(about.back_dated(self.index, courses, requests, students))
         return students
 
     def decide(
@@ -350,35 +350,6 @@ class Deciding:
         """Let go of everybody: all is decided, and the memory is wanted for other things."""
         self.facts.students.clear()
         self.numbers.clear()
-
-    def _back_dated(
-        self, requests: list[Request], students: list[StudentFact | Refusal]
-    ) -> list[Key]:
-        """List the pairs of dated changes that are not later than how the enrollment stands."""
-        found: dict[Key, None] = {}
-        for request, student in zip(requests, students, strict=True):
-            if isinstance(student, Refusal) or not student.enrollments:
-                continue
-            enrollments = student.enrollments
-            for change in request.changes:
-                on = change.effective_on
-                if on is None:
-                    continue
-                for course in self.index.named(change):
-                    enrollment = enrollments.get(course.course_id)
-                    if enrollment is not None and on <= enrollment.status_since:
-                        found[student.student_id, course.course_id] = None
-        return list(found)
-
-    def _pairs(
-        self, requests: list[Request], students: list[StudentFact | Refusal]
-    ) -> Iterator[Key]:
-        """Give what changes can be about."""
-        for request, student in zip(requests, students, strict=True):
-            if not isinstance(student, Refusal):
-                for change in request.changes:
-                    for course in self.index.named(change):
-                        yield student.student_id, course.course_id
 
 
 def look_at_queues(session: Session, policy: Policy, course_ids: set[int]) -> Facts:

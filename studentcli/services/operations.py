@@ -167,7 +167,7 @@ def count_outcomes(
     totals = Counter() if totals is None else totals
     for decision in decisions:
         if isinstance(decision, Seated):
-            totals["enrolled"] += 1
+            totals[decision.result] += 1
             continue
         totals.update([outcome.result for outcome in decision.outcomes])
         if decision.promotions:

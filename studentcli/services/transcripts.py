@@ -82,7 +82,6 @@ class Transcripts:
 
     def read(self, students: list[StudentFact], pairs: Iterable[Key] = ()) -> None:
         """Read the records of students that are not loaded yet, or only what is asked of them."""
-        self.facts.unfold(students)
         whole = self.reads_whole_records or not pairs
         parameters: dict[str, Any] = {}
         if whole:
@@ -119,9 +118,11 @@ class Transcripts:
         if course_id in enrollments:
             return  # moved since, and not written yet
         student.load = None
+        course = self.facts.courses.get(course_id)
+        if course is not None:
+            course_id = course.course_id  # one number for all who hold it
         if status == "waitlisted":
             self.waits.append((student_id, course_id))
-            course = self.facts.courses.get(course_id)
             if course is not None and course.is_locked:
                 enrollments[course_id] = course.queue[student_id]
                 return

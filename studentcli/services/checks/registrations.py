@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from studentcli.facts import CourseFact, EnrollmentFact, Key, StudentFact, TermFact
+from studentcli.facts import CourseFact, Enrollments, Key, StudentFact, TermFact
 from studentcli.meetings import parse as parse_meetings
 from studentcli.models import Course, Student, StudentCourses
 from studentcli.requests import Refusal
@@ -165,7 +165,7 @@ def _judge_anew(
     A course with an override of the rule is left out: it neither breaks the rule nor makes
     another one break it.
     """
-    so_far: dict[int, EnrollmentFact] = {}
+    so_far = Enrollments()
     anew = replace(student, enrollments=so_far, load=None)
     found: list[tuple[CourseFact, Refusal]] = []
     for course_id in course_ids:
