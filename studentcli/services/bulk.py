@@ -25,6 +25,7 @@ from studentcli.services.writer import (
     STATE_COLUMNS,
     Rows,
     add_many,
+    update_many,
     write_rows,
 )
 
@@ -40,7 +41,6 @@ CACHE_KIB: Final = 16_384
 _NEW: Final = "new_states"
 _MOVED: Final = "moved_states"
 _TOLD: Final = "new_events"
-_MAY_PUT_ASIDE: Final = "SELECT has_database_privilege(current_database(), 'TEMP')"
 _FIRST_SEATS: Final = (
     f"action = '{FIRST_SEAT[0]}' AND from_status IS NULL AND to_status = '{FIRST_SEAT[2]}'"
 )
@@ -77,7 +77,7 @@ def open_load(session: Session, rows: int, *, exclusive: bool) -> Load:
     """
     if is_sqlite(session):
         pays = rows >= WORTH_IT and rows > _present(session)
-        return SqliteLoad(session) if exclusive or pays else OnlineLoad(session)
+        return SqliteLoad(session) if exclusive or pays else OnlineLoad(session.connection())
     is_large, reason = rows >= WORTH_IT, None
     if exclusive or (is_large and _is_empty(session)):
         tables = Exclusive(session, TABLES, of=("courses", "students"))
@@ -85,9 +85,7 @@ def open_load(session: Session, rows: int, *, exclusive: bool) -> Load:
         if reason is None:
             return PostgresLoad(session, tables)
     let_writers_on(session)
-    if is_large and session.execute(text(_MAY_PUT_ASIDE)).scalar_one():
-        return SteadyLoad(session.connection(), _Aside(session), reason)
-    return OnlineLoad(session, reason)
+    return (SteadyLoad if is_large else OnlineLoad)(session.connection(), reason)
 
 
 def _present(session: Session) -> int:
@@ -103,17 +101,17 @@ class OnlineLoad:
     """Rows go into the tables as they come, with every key and index in place.
 
     Args:
-        session: in the operation's writing transaction.
+        connection: in the operation's writing transaction.
         went_online: why it is not a bulk load, if it was to be one.
     """
 
-    def __init__(self, session: Session, went_online: str | None = None) -> None:
-        self.session = session
+    def __init__(self, connection: Connection, went_online: str | None = None) -> None:
+        self.connection = connection
         self.went_online = went_online
 
     def write(self, rows: Rows) -> None:
         """Write the rows."""
-        write_rows(self.session.connection(), rows)
+        write_rows(self.connection, rows)
 
     def show_events(self) -> None:
         """Do nothing: they are there."""
@@ -122,38 +120,34 @@ class OnlineLoad:
         """Do nothing: the keys are in place."""
 
 
-class SteadyLoad:
-    """Many rows go into PostgreSQL's tables as they come, with every key and index in place.
-
-    Args:
-        connection: in the operation's writing transaction.
-        aside: empty; for the states that no event tells.
-        went_online: why it is not a bulk load, if it was to be one.
-    """
-
-    def __init__(
-        self, connection: Connection, aside: "_Aside", went_online: str | None = None
-    ) -> None:
-        self.connection = connection
-        self.went_online = went_online
-        self._aside = aside
+class SteadyLoad(OnlineLoad):
+    """As `OnlineLoad`, for many rows on PostgreSQL: the server makes the states of first seats."""
 
     def write(self, rows: Rows) -> None:
-        """Write the rows; the server makes the states that their events tell."""
+        """Write the rows."""
         if not rows.events:
             return
         before = _last_event(self.connection)
-        self._aside.put(rows)
         add_many(self.connection, EVENTS, EVENT_COLUMNS, rows.events)
         # Added to nothing, the operation is no reason to read all of its events by their index.
         own = f"operation_id + 0 = {rows.events[0][0]}"
-        self._aside.pour(f"(SELECT * FROM {EVENTS} WHERE id > {before} AND {own}) AS told")
+        _seat(self.connection, f"(SELECT * FROM {EVENTS} WHERE id > {before} AND {own}) AS told")
+        update_many(self.connection, rows.moved)
+        add_many(self.connection, STATES, STATE_COLUMNS, sorted(rows.new))
 
-    def show_events(self) -> None:
-        """Do nothing: they are there."""
 
-    def end(self) -> None:
-        """Do nothing: the keys are in place."""
+def _seat(connection: Connection, events: str) -> None:
+    """Put the states of first seats into their table, in the order of the key.
+
+    Args:
+        connection: in the operation's writing transaction.
+        events: those that tell of them, as the FROM of a query.
+    """
+    connection.exec_driver_sql(
+        f"INSERT INTO {STATES} (student_id, course_id, status, enrolled_on, status_since)"
+        " SELECT student_id, course_id, to_status, effective_on, effective_on"
+        f" FROM {events} WHERE {_FIRST_SEATS} ORDER BY student_id, course_id"
+    )
 
 
 def _last_event(connection: Connection) -> int:
@@ -204,11 +198,7 @@ class _Aside:
         Args:
             events: the load's events, as the FROM of a query.
         """
-        self._run(
-            f"INSERT INTO {STATES} (student_id, course_id, status, enrolled_on, status_since)"
-            " SELECT student_id, course_id, to_status, effective_on, effective_on"
-            f" FROM {events} WHERE {_FIRST_SEATS} ORDER BY student_id, course_id"
-        )
+        _seat(self.connection, events)
         columns = ", ".join(STATE_COLUMNS)
         if self._has_moved:
             self._overwrite(columns)
@@ -335,7 +325,7 @@ class PostgresLoad:
             return
         reason = self._tables.keep_readers_out()
         if reason is not None:
-            self._steady = SteadyLoad(self.connection, self._aside, reason)
+            self._steady = SteadyLoad(self.connection, reason)
         self._aside.pour(_TOLD)
         names = ", ".join(EVENT_COLUMNS)
         self._run(f"INSERT INTO {EVENTS} ({names}) SELECT {names} FROM {_TOLD}")

@@ -89,7 +89,7 @@ def finished_rows(
 def write_rows(connection: Connection, rows: Rows) -> None:
     """Send rows, by the way that their number makes best."""
     new, moved = _laid_out(rows)
-    _update(connection, moved)
+    update_many(connection, moved)
     few = len(new) + len(rows.events) < COPY_FROM
     add = _execute_many if _is_sqlite(connection) else _add_few if few else _copy
     add(
@@ -196,7 +196,7 @@ def _copy(connection: Connection, load: Load) -> None:
             ) from error  # fmt: skip
 
 
-def _update(connection: Connection, rows: list[Row]) -> None:
+def update_many(connection: Connection, rows: list[Row]) -> None:
     """Write new states over existing rows."""
     if not rows:
         return
