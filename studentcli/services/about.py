@@ -42,7 +42,9 @@ def back_dated(
         if isinstance(student, Refusal) or not student.enrollments:
             continue
         enrollments = student.enrollments
-        can_move = student.load_of(courses).waits > 0  # then a swap can give up what is enrolled
+        given_up: set[int | None] = set()  # once there is a seat in another course
+        if student.load_of(courses).waits:
+            given_up = {enrollment.instead_of for enrollment in enrollments.values()}
         for change in request.changes:
             on, is_swap = change.effective_on, change.instead_of is not None
             for course in index.named(change):
@@ -53,6 +55,6 @@ def back_dated(
                 if on is not None and on <= enrollment.status_since:
                     found[key] = None
                 stays = TRANSITIONS[enrollment.status, change.action] == UNCHANGED
-                if can_move or is_swap or not stays:
+                if is_swap or not stays or course.course_id in given_up:
                     moved.add(key)
     return [key for key in found if key in moved]
