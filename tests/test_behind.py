@@ -4,12 +4,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from studentcli.services import batches
 from studentcli.services.behind import TURN, WriteBehind, short_turns
+from studentcli.services.parts import PartedBatch
 from studentcli.services.writer import Rows
 from tests.world import World
 
@@ -102,6 +105,26 @@ def test_the_commit_waits_for_the_chunk_under_way(postgres_world: World) -> None
     assert carry(postgres_world, work).done == ["wrote 1"]
 
 
+def test_the_parts_of_an_import_leave_no_threads_behind(postgres_world: World) -> None:
+    """Each has a thread of its own, and the collector of cycles is off meanwhile."""
+    postgres_world.student(*(f"S{n}" for n in range(30)))
+    postgres_world.course("A")
+    before, during = threading.active_count(), list[int]()
+    commit = PartedBatch._commit
+
+    def count(*arguments: Any) -> Any:
+        during.append(threading.active_count())
+        return commit(*arguments)
+
+    rows = "".join(f"S{n},A\n" for n in range(30))
+    with patch.object(PartedBatch, "_commit", count):
+        postgres_world.import_csv(
+            "student,course\n" + rows, commit_every=2, chunk=2, on_error="skip"
+        )
+    assert len(during) == 15
+    assert max(during) <= before + 2
+
+
 def test_what_stops_the_writing_stops_the_operation(postgres_world: World) -> None:
     before = postgres_world.count("terms")
 
@@ -138,7 +161,9 @@ def test_turns_are_short_only_while_a_file_is_carried_through(sqlite_world: Worl
         assert sys.getswitchinterval() == pytest.approx(TURN)
     with pytest.raises(ZeroDivisionError), short_turns():
         raise ZeroDivisionError
-    sqlite_world.import_csv("student\nS1\n")
+    with patch.object(batches, "short_turns", wraps=short_turns) as turns:
+        sqlite_world.import_csv("student\nS1\n")
+    assert turns.called
     assert sys.getswitchinterval() == before
 
 

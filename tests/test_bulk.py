@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import text
@@ -16,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from studentcli import errors
 from studentcli.database import Database, normalize_url
 from studentcli.requests import Change, CourseWord, Request
+from studentcli.services import bulk
 from studentcli.services.bulk import WORTH_IT, open_load
 from studentcli.services.checks import check_database
 from studentcli.services.writer import Rows
@@ -242,6 +244,45 @@ def test_a_reader_reads_on_while_rows_are_decided(postgres_world: World) -> None
         return seen
 
     assert postgres_world.database.write(read_meanwhile) == 0
+
+
+def test_whoever_may_not_make_temporary_tables_loads_beside_others(postgres_world: World) -> None:
+    def go(session: Any) -> str | None:
+        allowed = "SELECT has_database_privilege(current_database(), 'TEMP')"
+        with patch.object(session, "execute", refusing(session.execute, allowed)):
+            load = open_load(session, 1, exclusive=True)
+        load.end()
+        return load.went_online
+
+    assert "temporary tables" in str(postgres_world.database.write(go, before_gate=True))
+
+
+def refusing(execute: Any, statement: str) -> Any:
+    """Answer one question with no, as the server does to a user without the privilege."""
+    return lambda asked, *rest: execute(text("SELECT false") if str(asked) == statement else asked,
+                                        *rest)  # fmt: skip
+
+
+def test_a_large_load_takes_no_events_of_others_for_its_own(postgres_world: World) -> None:
+    postgres_world.student("S3", "S4", "X")
+    other = World(postgres_world.url)
+    runs: list[int] = []
+
+    def last_event(connection: Any) -> int:
+        found = last(connection)
+        if not runs:
+            other.submit("enroll", "X", "B").require()
+        runs.append(found)
+        return found
+
+    last = bulk._last_event
+    postgres_world.submit("enroll", "S1", "B").require()
+    rows = "".join(f"S{n},A\n" for n in (1, 2, 3, 4))
+    with patch.object(bulk, "WORTH_IT", 0), patch.object(bulk, "_last_event", last_event):
+        postgres_world.import_csv(f"student,course\n{rows}", chunk=2)
+    other.database.dispose()
+    assert len(runs) == 2  # one for each chunk: nothing had to be done again
+    assert_sound(postgres_world)
 
 
 def test_who_does_not_own_the_tables_loads_beside_others(

@@ -492,6 +492,26 @@ def test_of_many_texts_that_nobody_can_read_each_is_mended_by_the_command_that_i
     assert command("course", "edit", "CS201", "--title", "Logic", database=world).returncode == 0
 
 
+def test_what_an_edit_gives_beside_a_damaged_text_waits_until_queues_can_be_run(
+    world: World, command: Run
+) -> None:
+    world.student("S1", "S2")
+    world.course("CS101", capacity=1, waitlist=5)
+    world.course("CS201")
+    for number, course in (("S1", "CS101"), ("S2", "CS101"), ("S2", "CS201")):
+        world.submit("enroll", number, course).require()
+    edit(world, "UPDATE courses SET requires = '|'")
+    more = ("course", "edit", "CS101", "--requires", "-", "--capacity", "2")
+    for line in (more, (*more, "-n")):
+        assert command(*line, database=world).returncode == errors.ExitStatus.DATABASE
+    for course in ("CS101", "CS201"):
+        done = command("course", "edit", course, "--requires", "-", database=world)
+        assert done.returncode == 0
+        assert ("waitlist run --all" in done.stderr) == (course == "CS101")
+    assert command("course", "edit", "CS101", "--capacity", "2", database=world).returncode == 0
+    assert world.statuses()["S2", "ALL/CS101-1"] == "enrolled"
+
+
 @pytest.mark.parametrize(
     "line", ["enroll S1 CS201", "courses S1 --week", "drop S1 CS201", "course edit CS201 --title X"]
 )

@@ -238,6 +238,18 @@ def test_a_file_that_one_of_a_wider_or_narrower_scope_came_after_is_older(term: 
     sync(term, bio, "term=ALL,course=B*", written_at=noon + timedelta(minutes=1), allow=())
 
 
+def test_a_narrower_sync_since_hides_no_newer_file_of_the_scope(term: World) -> None:
+    old, new, bio = listed(*range(10)), listed(*range(9)), "student,course\nS1,BIO\nS2,BIO\n"
+    sync(term, old, allow=())
+    sync(term, new, written_at=YESTERDAY, allow=())
+    sync(term, bio, "term=ALL,course=BIO", allow=())
+    with pytest.raises(errors.OlderFile):
+        sync(term, old, written_at=YESTERDAY - timedelta(hours=2), allow=())
+    sync(term, old, "term=ALL,course=BIO", allow=["older-file"], on_error="skip")
+    with pytest.raises(errors.OlderFile):
+        sync(term, old, allow=())
+
+
 def test_the_file_of_another_scope_is_not_older(term: World) -> None:
     art = "student,course\n" + "".join(f"S{n},ART\n" for n in range(10))
     sync(term, art, "term=ALL,course=ART", allow=())

@@ -219,10 +219,11 @@ SYNC_GUARDS: Final = {
     " beside the share: 100% and a number is the number alone. {few} drops are allowed unless the"
     " share is below {share}%, but everybody of a course only with 100%.",
     "empty-file": "No rows. --allow empty-file lets it through.",
-    "older-file": "A file that was written before the last one of the very same scope, by its time"
-    " of change, which a copy can lose and standard input does not have; one that was written after"
-    " it passes. Where the times say nothing: the file of an earlier sync that another one came"
-    " after. A sync that was undone does not count. --allow older-file lets it through.",
+    "older-file": "A file that was written before the last one of the scope, or of another one that"
+    " has a course in common with it, by its time of change, which a copy can lose and standard input"
+    " does not have; one that was written after it passes. Where the times say nothing: the file of"
+    " an earlier sync that another one came after. A sync that was undone does not count. --allow"
+    " older-file lets it through.",
 }
 
 

@@ -1,7 +1,8 @@
 """Writing behind the deciding: on PostgreSQL a chunk is written while the next ones are decided.
 
 The work is the server's, and the processor is free for the next rows meanwhile. The connection has
-one user at a time: whoever else runs a statement on it waits for the chunk that is under way.
+one user at a time: whoever else runs a statement on it waits for the chunk that is under way. A
+load that runs here has the connection alone, and never the session: that is no thing for threads.
 """
 
 import sys
@@ -80,13 +81,14 @@ class WriteBehind:
         self._writing = self._thread.submit(self._load.write, rows)
 
     def end(self) -> str | None:
-        """Write everything, and let the tables hold it.
+        """Write everything, and let the tables hold it; nothing is taken after that.
 
         Returns:
             Why a load that was to have the tables for itself did not get them.
         """
         self.go()
         self._require_written()
+        self._let_thread_go()
         self._load.end()
         return self._load.went_online
 
@@ -104,3 +106,8 @@ class WriteBehind:
         """Wait before everything is rolled back: something else has failed, and is raised."""
         if self._writing is not None:
             wait([self._writing])
+        self._let_thread_go()
+
+    def _let_thread_go(self) -> None:
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)

@@ -81,7 +81,7 @@ def open_load(session: Session, rows: int, *, exclusive: bool) -> Load:
     is_large, reason = rows >= WORTH_IT, None
     if exclusive or (is_large and _is_empty(session)):
         tables = Exclusive(session, TABLES, of=("courses", "students"))
-        reason = tables.keep_writers_out(patiently=exclusive)
+        reason = _why_nothing_is_put_aside(session) or tables.keep_writers_out(patiently=exclusive)
         if reason is None:
             return PostgresLoad(session, tables)
     let_writers_on(session)
@@ -91,6 +91,13 @@ def open_load(session: Session, rows: int, *, exclusive: bool) -> Load:
 def _present(session: Session) -> int:
     counts = ", ".join(f"(SELECT count(*) FROM {table})" for table in TABLES)
     return int(max(session.execute(text(f"SELECT {counts}")).one()))
+
+
+def _why_nothing_is_put_aside(session: Session) -> str | None:
+    is_allowed = "SELECT has_database_privilege(current_database(), 'TEMP')"
+    if session.execute(text(is_allowed)).scalar_one():
+        return None
+    return "this database user may not make temporary tables"
 
 
 def _is_empty(session: Session) -> bool:

@@ -352,12 +352,17 @@ def save_record(
     unreadable = replace_unreadable(session, kind, row) if mode == "edit" else {}
     saving = Saving(session, kind, act, mode, term)
     saving.unreadable = unreadable
+    warnings: list[str] = []
     try:
         saving.lock([row.key])
     except errors.DatabaseDamaged:
-        if not unreadable:
+        if not unreadable.keys() >= {kind.field(name).attribute for name in row.given}:
             raise
-        # Other texts are damaged, too, and each is mended by its own edit: no queue is run by them.
+        # Other texts are damaged, too, and each is mended by its own edit; nobody moves up by it.
+        warnings.append(
+            "nobody moves up by this, for other rules cannot be read;"
+            " studentcli waitlist run --all, once db check finds no damage"
+        )
     outcomes = saving.save([row])
     operation_id, promotions = saving.finish({outcomes[0].result: 1})
     refusal = outcomes[0].refusal
@@ -367,7 +372,7 @@ def save_record(
         outcomes,
         operation_id=operation_id,
         promotions=promotions,
-        warnings=saving.loose_ends.tell(),
+        warnings=[*warnings, *saving.loose_ends.tell()],
     )
     if outcomes[0].result == "changed" and "capacity" in outcomes[0].changes:
         saved.taken = _seats_taken(session, outcomes[0].record_id, promotions)

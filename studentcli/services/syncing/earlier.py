@@ -18,8 +18,8 @@ KIND: Final = "sync-enrollments"
 
 def earlier_files(
     session: Session, scope: Scope, courses: Iterable[tuple[str, str]]
-) -> list[Earlier]:
-    """List the syncs of a scope that were applied and not undone, the last one first.
+) -> list[list[Earlier]]:
+    """List the syncs that were applied and not undone, scope by scope, the last one first.
 
     Args:
         session: any.
@@ -39,7 +39,7 @@ def earlier_files(
         .where(Operation.kind == KIND, Operation.outcome == "done")
         .order_by(Operation.id.desc())
     )
-    found = []
+    found: dict[str, list[Earlier]] = {}
     for operation_id, sha256, totals, undone_by in session.execute(query):
         said = totals["sync"]
         if not is_about_mine(said["scope"]):
@@ -48,5 +48,5 @@ def earlier_files(
             continue
         at = said.get("written_at")
         written_at = datetime.fromisoformat(at) if at else None
-        found.append(Earlier(operation_id, sha256, written_at))
-    return found
+        found.setdefault(said["scope"], []).append(Earlier(operation_id, sha256, written_at))
+    return list(found.values())

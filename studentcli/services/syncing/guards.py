@@ -179,7 +179,7 @@ def require_newer(
         name: of the file.
         sha256: of its content.
         written_at: when it was written, if known.
-        earlier: what was applied to the scope and not undone, the last one first.
+        earlier: what was applied to one scope and not undone, the last one first.
 
     Raises:
         errors.OlderFile: naming the option that allows it.

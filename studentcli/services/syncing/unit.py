@@ -133,8 +133,8 @@ class SyncUnit(EnrollmentUnit):
         earlier = earlier_files(self.session, sync.scope, courses)
         if guards.EMPTY not in sync.allowed:
             guards.require_rows(self.rows, act.source, str(sync.scope))
-        if guards.OLDER not in sync.allowed:
-            guards.require_newer(act.source, act.source_sha256, sync.written_at, earlier)
+        for files in earlier if guards.OLDER not in sync.allowed else ():
+            guards.require_newer(act.source, act.source_sha256, sync.written_at, files)
         if drops_count:
             guards.require_drops_allowed(figures, sync.limits)
         self.kept["sync"] = {
