@@ -221,9 +221,9 @@ SYNC_GUARDS: Final = {
     "empty-file": "No rows. --allow empty-file lets it through.",
     "older-file": "A file that was written before the last one of the scope, or of another one that"
     " has a course in common with it, by its time of change, which a copy can lose and standard"
-    " input does not have; one that was written after it passes. Where the times say nothing: the file of"
-    " an earlier sync that another one came after. A sync that was undone does not count. --allow"
-    " older-file lets it through.",
+    " input does not have; one that was written after it passes. Where the times say nothing: the"
+    " file of an earlier sync that another one came after. A sync that was undone does not count."
+    " --allow older-file lets it through.",
 }
 
 
