@@ -4,6 +4,7 @@ import copy
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime
 from random import Random
 from typing import Any
 
@@ -214,3 +215,21 @@ def test_an_add_that_lets_its_student_move_up_elsewhere_does_not_go_straight() -
     decision = decider.decide(request, registry.s1)
 
     assert [promotion.course_id for promotion in decision.promotions] == [lab]
+
+
+def test_what_is_known_of_a_person_is_known_for_one_time_zone() -> None:
+    """A hold of today is over where it is tomorrow already, and nowhere else."""
+    registry = Registry(datetime(2026, 10, 5, 12, tzinfo=UTC), time_zone="Pacific/Kiritimati")
+    registry.term("2026SP", time_zone="Pacific/Pago_Pago")
+    there, here = registry.course("ART"), registry.course("BIO", term="2026SP")
+    registry.hold(registry.s1, date(2026, 9, 1), date(2026, 10, 5))
+    facts = registry.facts
+    decider = Decider(lambda asked, _: facts.courses[asked.course], facts, Policy(registry.now))  # type: ignore[index]
+
+    decisions = [
+        decider.decide(Request("S1", [change("enroll", course_id)]), registry.s1)
+        for course_id in (there, here)
+    ]
+
+    assert [d.outcomes[0].result for d in decisions] == ["enrolled", "refused"]
+    assert decisions[1].outcomes[0].refusals[0].code == "hold"
