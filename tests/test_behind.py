@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from studentcli.services import batches
 from studentcli.services.behind import TURN, WriteBehind, short_turns
 from studentcli.services.parts import PartedBatch
-from studentcli.services.writer import Rows
+from studentcli.services.writer import Rows, Stamp
 from tests.world import World
 
 
@@ -40,7 +40,7 @@ class SlowLoad:
         if not rows.events:
             raise ZeroDivisionError
         self.connection.exec_driver_sql("SELECT 1")
-        self.done.append(f"wrote {rows.events[0][0]}")
+        self.done.append(f"wrote {rows.stamp.operation_id}")
 
     def show_events(self) -> None: ...
 
@@ -48,7 +48,7 @@ class SlowLoad:
 
 
 def rows_of(number: int) -> Rows:
-    return Rows([], [], [(number,)])
+    return Rows([], [], [(None,) * 11], Stamp(number, ""))
 
 
 def carry(world: World, work: Callable[[WriteBehind, SlowLoad, Session], None]) -> SlowLoad:
@@ -130,7 +130,7 @@ def test_what_stops_the_writing_stops_the_operation(postgres_world: World) -> No
 
     def work(behind: WriteBehind, load: SlowLoad, session: Session) -> None:
         session.execute(text("INSERT INTO terms (code, name, time_zone) VALUES ('A', 'A', 'UTC')"))
-        behind.put(Rows([], [], []))
+        behind.put(Rows([], [], [], Stamp(0, "")))
         behind.go()
         later(load)
         behind.end()

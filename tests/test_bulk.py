@@ -20,7 +20,7 @@ from studentcli.requests import Change, CourseWord, Request
 from studentcli.services import bulk
 from studentcli.services.bulk import WORTH_IT, open_load
 from studentcli.services.checks import check_database
-from studentcli.services.writer import Rows
+from studentcli.services.writer import Rows, Stamp
 from tests.conftest import Run
 from tests.tables import shape_of
 from tests.world import World
@@ -151,7 +151,7 @@ def test_the_database_itself_refuses_rows_without_their_student(world: World) ->
 
     def load(session: Any) -> None:
         loading = open_load(session, 1, exclusive=True)
-        loading.write(Rows([row], [], []))
+        loading.write(Rows([row], [], [], Stamp(1, "")))
         loading.end()
 
     with pytest.raises((IntegrityError, errors.StudentcliError)) as caught:

@@ -94,9 +94,9 @@ def test_every_action_on_every_state_does_what_the_table_says(
     assert (code or outcome.result) == wanted
     assert (outcome.result == "refused") == (code is not None)
     changed = outcome.result not in {"unchanged", "refused"}
-    seated = [event for event in facts.events if event[3:6] == FIRST_SEAT]
+    seated = [event for event in facts.told() if event[3:6] == FIRST_SEAT]
     assert bool(facts.changed or seated) == changed
-    assert len(facts.events) == (0 if outcome.result == "unchanged" else 1)
+    assert len(facts.told()) == (0 if outcome.result == "unchanged" else 1)
 
 
 def test_the_transition_table_is_complete() -> None:
@@ -107,8 +107,8 @@ def test_the_same_grade_again_is_unchanged_and_another_one_is_recorded() -> None
     facts = facts_with(course(), state("completed"))
     assert judge(facts, change("complete", grade="B")).outcomes[0].result == "unchanged"
     assert judge(facts, change("complete", grade="A")).outcomes[0].result == "completed"
-    assert facts.events[0].from_status == facts.events[0].to_status == "completed"
-    assert facts.events[0].grade == "A"
+    assert facts.told()[0].from_status == facts.told()[0].to_status == "completed"
+    assert facts.told()[0].grade == "A"
 
 
 def test_completing_without_a_grade_is_refused() -> None:
@@ -158,7 +158,7 @@ def test_an_override_breaks_its_own_rule_and_says_so_in_the_event(code: str) -> 
     everything = change("enroll", overrides=OVERRIDABLE, reason="dean")
     outcome = judge(facts, everything).outcomes[0]
     assert (outcome.result, where.taken) == ("enrolled", 1)
-    assert '"reason": "dean"' in str(facts.events[-1].detail)
+    assert '"reason": "dean"' in str(facts.told()[-1].detail)
 
 
 # ── seats and the queue ──
@@ -201,7 +201,7 @@ def test_the_queue_moves_first_come_first_served_and_passes_over_the_blocked() -
     where, facts = queue_of("inactive", "active", "active")
     promoted = run_queue(where, facts, Policy(NOW))
     assert [promotion.student for promotion in promoted] == ["Q11"]
-    assert [(e.action, e.student_id, e.code) for e in facts.events] == [
+    assert [(e.action, e.student_id, e.code) for e in facts.told()] == [
         ("pass-over", 10, "student-inactive"),
         ("promote", 11, None),
     ]
@@ -213,7 +213,7 @@ def test_a_newcomer_behind_blocked_students_gets_the_free_seat_through_the_queue
     facts.students[1] = ada()
     outcome = judge(facts, change("enroll")).outcomes[0]
     assert (outcome.result, outcome.position) == ("enrolled", None)
-    assert [e.action for e in facts.events] == ["enroll", "pass-over", "promote"]
+    assert [e.action for e in facts.told()] == ["enroll", "pass-over", "promote"]
     assert list(where.queue) == [10]
 
 
@@ -258,7 +258,7 @@ def test_today_is_the_terms_own_date() -> None:
     facts = facts_with(where)
     request = Request("S1", [change("enroll")])
     decide(request, facts.students[1], lambda _c, _s: where, facts, Policy(late))
-    assert facts.events[0].effective_on == date(2026, 10, 6)
+    assert facts.told()[0].effective_on == date(2026, 10, 6)
 
 
 @pytest.mark.parametrize(("strict", "wanted"), [(False, "superseded"), (True, "refused")])
@@ -309,7 +309,7 @@ def test_an_all_or_none_request_leaves_everything_as_it_was_when_one_change_is_r
     assert codes == ["not-applied", "not-enrolled"]
     assert (where.taken, dict(where.queue)) == before
     assert facts.changed == {}
-    assert [event.code for event in facts.events] == ["not-applied", "not-enrolled"]
+    assert [event.code for event in facts.told()] == ["not-applied", "not-enrolled"]
 
 
 def test_require_raises_the_error_of_the_first_refusal() -> None:

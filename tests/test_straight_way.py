@@ -116,7 +116,7 @@ def desks(world: World, example: Example, folder: Any, number: int) -> list[Desk
 def state_of(facts: Facts) -> dict[str, Any]:
     """Write down all that decisions move."""
     return {
-        "events": facts.events,
+        "events": facts.told(),
         "changed": facts.changed,
         "seats": {c.course_id: (c.taken, c.filled, list(c.queue)) for c in facts.locked()},
         "students": {s.student_id: s.enrollments for s in facts.students.values()},

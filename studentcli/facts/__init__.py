@@ -5,7 +5,16 @@ the same operation sees the one before. `Facts.move` is the only place where a s
 """
 
 from studentcli.facts.courses import CourseFact, Courses, TermFact
-from studentcli.facts.moving import FIRST_SEAT, Event, Facts, JournalEntry, Key, Mark, Move
+from studentcli.facts.moving import (
+    FIRST_SEAT,
+    Event,
+    Facts,
+    FirstSeat,
+    JournalEntry,
+    Key,
+    Mark,
+    Move,
+)
 from studentcli.facts.people import (
     NO_GRANTS,
     NO_HOURS,
@@ -27,6 +36,7 @@ __all__ = [
     "Enrollments",
     "Event",
     "Facts",
+    "FirstSeat",
     "Grant",
     "HoldFact",
     "JournalEntry",

@@ -31,8 +31,26 @@ class Event(NamedTuple):
 FIRST_SEAT: Final = ("enroll", None, "enrolled")
 """Action and statuses of the event that tells all of a state: who never was there gets a seat."""
 
-new_event: Final = partial(tuple.__new__, Event)
-"""Makes an event of its fields: the class takes them one by one, at twice the time."""
+
+class FirstSeat(NamedTuple):
+    """The event of a row by which somebody who never was in a course gets a seat in it.
+
+    The most common one by far; all that is not here is the same for everybody.
+    """
+
+    line: int
+    student_id: int
+    course_id: int
+    effective_on: date
+
+    def event(self) -> Event:
+        """Write it out."""
+        line, student_id, course_id, on = self
+        return Event(line, student_id, course_id, *FIRST_SEAT, None, None, None, on, None)
+
+
+new_first_seat: Final = partial(tuple.__new__, FirstSeat)
+"""Makes one of its fields: the class takes them one by one, at twice the time."""
 
 
 class Move(NamedTuple):
@@ -80,7 +98,7 @@ class Facts:
     students: dict[int, StudentFact] = field(default_factory=dict)
     courses: Courses = field(default_factory=Courses)
     changed: dict[Key, EnrollmentFact] = field(default_factory=dict)
-    events: list[Event] = field(default_factory=list)
+    events: list[Event | FirstSeat] = field(default_factory=list)
     journal: list[JournalEntry] | None = None
     _states: dict[EnrollmentFact, EnrollmentFact] = field(default_factory=dict)
     _loaded: dict[tuple[object, ...], EnrollmentFact] = field(default_factory=dict)
@@ -124,12 +142,13 @@ class Facts:
         after = self._seats.get(on)
         if after is None:
             after = self._seats[on] = self._share(_first(Move("enroll", "enrolled", on), None))
-        event = new_event(
-            (line, student.student_id, course.course_id, "enroll", None, "enrolled", None, None,
-             None, on, detail)
-        )  # fmt: skip
         course.seat(student, after)
-        self.events.append(event)
+        key = student.student_id, course.course_id
+        self.events.append(
+            new_first_seat((line, *key, on))
+            if line is not None and detail is None
+            else Event(line, *key, *FIRST_SEAT, None, None, None, on, detail)
+        )
 
     def grant(self, student: StudentFact, course_id: int, grant: Grant) -> None:
         """Let an override count for a student in a course."""
@@ -139,7 +158,11 @@ class Facts:
         if course is not None and grant.rule in EXTRA_SEATS:
             course.has_extra_seats |= student.student_id in course.queue
 
-    def take(self) -> tuple[dict[Key, EnrollmentFact], list[Event]]:
+    def told(self) -> list[Event]:
+        """Give the events that were not taken yet, every one written out."""
+        return [event.event() if isinstance(event, FirstSeat) else event for event in self.events]
+
+    def take(self) -> tuple[dict[Key, EnrollmentFact], list[Event | FirstSeat]]:
         """Hand over what is to be written and recorded, and begin anew."""
         taken = self.changed, self.events
         self.changed, self.events = {}, []

@@ -22,15 +22,16 @@ from studentcli.services.exclusive import Exclusive, let_writers_on
 from studentcli.services.resolve import is_sqlite
 from studentcli.services.writer import (
     EVENT_COLUMNS,
+    EVENTS,
     STATE_COLUMNS,
+    STATES,
     Rows,
+    add_events,
     add_many,
     update_many,
     write_rows,
 )
 
-STATES: Final = "student_courses"
-EVENTS: Final = "enrollment_events"
 TABLES: Final = (STATES, EVENTS)
 WORTH_IT: Final = 10_000
 """From this many rows on, making indexes anew can be cheaper than keeping them in step."""
@@ -135,9 +136,9 @@ class SteadyLoad(OnlineLoad):
         if not rows.events:
             return
         before = _last_event(self.connection)
-        add_many(self.connection, EVENTS, EVENT_COLUMNS, rows.events)
+        add_events(self.connection, EVENTS, rows)
         # Added to nothing, the operation is no reason to read all of its events by their index.
-        own = f"operation_id + 0 = {rows.events[0][0]}"
+        own = f"operation_id + 0 = {rows.stamp.operation_id}"
         _seat(self.connection, f"(SELECT * FROM {EVENTS} WHERE id > {before} AND {own}) AS told")
         update_many(self.connection, rows.moved)
         add_many(self.connection, STATES, STATE_COLUMNS, sorted(rows.new))
@@ -269,7 +270,7 @@ class SqliteLoad:
     def write(self, rows: Rows) -> None:
         """Take the rows of a chunk."""
         self._aside.put(rows)
-        add_many(self.connection, EVENTS, EVENT_COLUMNS, rows.events)
+        add_events(self.connection, EVENTS, rows)
 
     def show_events(self) -> None:
         """Make the indexes of the events."""
@@ -324,7 +325,7 @@ class PostgresLoad:
             return
         self._has_rows = True
         self._aside.put(rows)
-        add_many(self.connection, _TOLD, EVENT_COLUMNS, rows.events)
+        add_events(self.connection, _TOLD, rows)
 
     def _pour(self) -> None:
         """Pour what is aside; from here on readers are kept out, too."""

@@ -131,7 +131,7 @@ class QueueRun:
         facts = self.deciding.facts
         touched = [facts.courses[course_id] for course_id in sorted(self.touched)]
         promotions = run_queues(touched, facts, self.deciding.policy)
-        self.passed_over = [event for event in facts.events if event.action == "pass-over"]
+        self.passed_over = [event for event in facts.told() if event.action == "pass-over"]
         if operation_id is not None:
             write_facts(self.session, facts, operation_id, self.act.now)
         return promotions

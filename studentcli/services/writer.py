@@ -5,19 +5,23 @@ ways write the same.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from studentcli.facts import FIRST_SEAT, EnrollmentFact, Event, Facts, Key
+from studentcli.facts import FIRST_SEAT, EnrollmentFact, Event, Facts, FirstSeat, Key
 from studentcli.models import EnrollmentEvent
 
 Row = tuple[Any, ...]
+
+STATES: Final = "student_courses"
+EVENTS: Final = "enrollment_events"
 
 COPY_FROM: Final = 300
 """From this many rows on COPY is worth its extra round trip."""
@@ -33,17 +37,38 @@ EVENT_COLUMNS: Final = (
 )  # fmt: skip
 
 
+_SHORT: Final = len(FirstSeat._fields)
+"""How many fields the most common event has; every other one has more."""
+_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+"""How COPY reads what would end a cell or a line."""
+_LINES: Final = 500
+"""How many rows are sent at a time."""
+_RUNS: Final = (1_000, 100, 10, 1)
+"""How many first seats one statement adds to SQLite's table: so many statements are prepared.
+
+Measured at 1,000,000 events: 0.8 seconds, and 3.5 one by one."""
+
+
+class Stamp(NamedTuple):
+    """What all events of an operation have in common: its number, and the time as text."""
+
+    operation_id: int
+    recorded_at: str
+
+
 @dataclass
 class Rows:
     """Finished rows, their dates and times as text: states that are new, states that moved, events.
 
     The states that their event tells are not among the new ones (`FIRST_SEAT`); whoever got a first
-    seat and moved since is among those that moved.
+    seat and moved since is among those that moved. An event is told without the stamp; a
+    `FirstSeat` stays as short as it is.
     """
 
     new: list[Row]
     moved: list[Row]
     events: list[Row]
+    stamp: Stamp
 
 
 def write_facts(session: Session, facts: Facts, operation_id: int, recorded_at: datetime) -> None:
@@ -62,7 +87,7 @@ def write_facts(session: Session, facts: Facts, operation_id: int, recorded_at: 
 def finished_rows(
     connection: Connection,
     changed: dict[Key, EnrollmentFact],
-    events: list[Event],
+    events: Sequence[Event | FirstSeat],
     operation_id: int,
     recorded_at: datetime,
 ) -> Rows:
@@ -76,29 +101,24 @@ def finished_rows(
             stored[state.status_since], state.place, state.grade, state.instead_of,
         )  # fmt: skip
         (moved if state.in_table else new).append(row)
-    at = stored[recorded_at]
     recorded = [
-        (operation_id, at, line, student_id, course_id, action, before, after, place, grade, code,
-         stored[on], detail)
-        for line, student_id, course_id, action, before, after, place, grade, code, on, detail
-        in events
+        (event[0], event[1], event[2], stored[event[3]]) if isinstance(event, FirstSeat)
+        else (*event[:9], stored[event[9]], event[10])
+        for event in events
     ]  # fmt: skip
-    return Rows(new, moved, recorded)
+    return Rows(new, moved, recorded, Stamp(operation_id, stored[recorded_at]))
 
 
 def write_rows(connection: Connection, rows: Rows) -> None:
     """Send rows, by the way that their number makes best."""
     new, moved = _laid_out(rows)
     update_many(connection, moved)
-    few = len(new) + len(rows.events) < COPY_FROM
-    add = _execute_many if _is_sqlite(connection) else _add_few if few else _copy
-    add(
-        connection,
-        {
-            "student_courses": (STATE_COLUMNS, new),
-            "enrollment_events": (EVENT_COLUMNS, rows.events),
-        },
-    )
+    if not _is_sqlite(connection) and len(new) + len(rows.events) < COPY_FROM:
+        told = [(*rows.stamp, *_long(event)) for event in rows.events]
+        _add_few(connection, {STATES: (STATE_COLUMNS, new), EVENTS: (EVENT_COLUMNS, told)})
+        return
+    add_many(connection, STATES, STATE_COLUMNS, new)
+    add_events(connection, EVENTS, rows)
 
 
 def _laid_out(rows: Rows) -> tuple[list[Row], list[Row]]:
@@ -107,9 +127,9 @@ def _laid_out(rows: Rows) -> tuple[list[Row], list[Row]]:
     Who got a first seat and moved since is new.
     """
     first = {
-        event[3:5]: (*event[3:5], event[7], event[11], event[11], None, None, None)
-        for event in rows.events
-        if event[5:8] == FIRST_SEAT
+        event[1:3]: (*event[1:3], event[5], event[9], event[9], None, None, None)
+        for event in map(_long, rows.events)
+        if event[3:6] == FIRST_SEAT
     }
     last = {row[:2]: row for row in rows.moved}
     new = [last.pop(key, row) for key, row in first.items()]
@@ -118,9 +138,58 @@ def _laid_out(rows: Rows) -> tuple[list[Row], list[Row]]:
 
 def add_many(connection: Connection, table: str, columns: Sequence[str], rows: list[Row]) -> None:
     """Add many rows to one table, in their order."""
-    if rows:
-        add = _execute_many if _is_sqlite(connection) else _copy
-        add(connection, {table: (columns, rows)})
+    if not rows:
+        return
+    if _is_sqlite(connection):
+        connection.exec_driver_sql(_insert(table, columns, _marks(columns)), rows)
+    else:
+        _copy(connection, table, columns, map(_copied, rows))
+
+
+def add_events(connection: Connection, table: str, rows: Rows) -> None:
+    """Add the events of a chunk to their table, or to one that has its columns, in their order."""
+    if not rows.events:
+        return
+    if _is_sqlite(connection):
+        _tell_sqlite(connection, table, rows)
+        return
+    # The short ones are told by a pattern in which only what differs is left out.
+    head, short = _copied(rows.stamp), _copied((*rows.stamp, *_long(("%s",) * _SHORT)))
+    lines = (
+        short % row if len(row) == _SHORT else f"{head}\t{_copied(row)}" for row in rows.events
+    )
+    _copy(connection, table, EVENT_COLUMNS, lines)
+
+
+def _long(event: Row) -> Row:
+    """Give an event with every column but the stamp."""
+    return FirstSeat(*event).event() if len(event) == _SHORT else event
+
+
+def _tell_sqlite(connection: Connection, table: str, rows: Rows) -> None:
+    number, at = rows.stamp
+    stamp, (action, _, status) = f"{number}, '{at}'", FIRST_SEAT
+    short = f"({stamp}, ?, ?, ?, '{action}', NULL, '{status}', NULL, NULL, NULL, ?, NULL)"
+    long = f"({stamp}, {', '.join('?' for _ in EVENT_COLUMNS[len(rows.stamp) :])})"
+    begin = _insert(table, EVENT_COLUMNS, "")
+    with _usual_errors(connection, begin):
+        cursor: Any = connection.connection.cursor()
+        for width, alike in itertools.groupby(rows.events, len):
+            if width != _SHORT:
+                cursor.executemany(begin + long, alike)
+                continue
+            for run in _runs(list(alike)):
+                marks = ", ".join([short] * len(run))
+                cursor.execute(begin + marks, list(itertools.chain.from_iterable(run)))
+
+
+def _runs(rows: list[Row]) -> Iterator[list[Row]]:
+    """Cut rows into runs of few different lengths."""
+    start = 0
+    for length in _RUNS:
+        while len(rows) - start >= length:
+            yield rows[start : start + length]
+            start += length
 
 
 def _is_sqlite(connection: Connection) -> bool:
@@ -157,11 +226,8 @@ def _insert(table: str, columns: Sequence[str], marks: str) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {marks}"
 
 
-def _execute_many(connection: Connection, load: Load) -> None:
-    for table, (columns, rows) in load.items():
-        if rows:
-            marks = f"({', '.join('?' for _ in columns)})"
-            connection.exec_driver_sql(_insert(table, columns, marks), rows)
+def _marks(columns: Sequence[str], mark: str = "?") -> str:
+    return f"({', '.join(mark for _ in columns)})"
 
 
 def _add_few(connection: Connection, load: Load) -> None:
@@ -169,7 +235,7 @@ def _add_few(connection: Connection, load: Load) -> None:
     inserts, values = [], list[Any]()
     for table, (columns, rows) in load.items():
         if rows:
-            marks = f"({', '.join('%s' for _ in columns)})"
+            marks = _marks(columns, "%s")
             inserts.append(_insert(table, columns, ", ".join(marks for _ in rows)))
             values += itertools.chain.from_iterable(rows)
     if inserts:
@@ -179,21 +245,37 @@ def _add_few(connection: Connection, load: Load) -> None:
         connection.exec_driver_sql(statement, tuple(values))
 
 
-def _copy(connection: Connection, load: Load) -> None:
-    import psycopg
+def _copied(row: Row) -> str:
+    """Write a row as COPY reads it, without the end of the line."""
+    return "\t".join(
+        "\\N" if cell is None else str(cell).translate(_ESCAPES) for cell in row
+    )  # fmt: skip
 
+
+def _copy(connection: Connection, table: str, columns: Sequence[str], lines: Iterable[str]) -> None:
+    statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
     driver: Any = connection.connection.driver_connection
-    for table, (columns, rows) in load.items():
-        statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
-        try:
-            with driver.cursor() as cursor, cursor.copy(statement) as copy:
-                for row in rows:
-                    copy.write_row(row)
-        except psycopg.Error as error:  # as every other statement's error comes
-            raise DBAPIError.instance(
-                statement, None, error, psycopg.Error, hide_parameters=True,
-                dialect=connection.dialect,
-            ) from error  # fmt: skip
+    lines = iter(lines)
+    with (
+        _usual_errors(connection, statement),
+        driver.cursor() as cursor,
+        cursor.copy(statement) as copy,
+    ):
+        while block := list(itertools.islice(lines, _LINES)):
+            copy.write("\n".join([*block, ""]))
+
+
+@contextmanager
+def _usual_errors(connection: Connection, statement: str) -> Iterator[None]:
+    """Let the errors of the driver come as every other statement's do."""
+    dialect = connection.dialect
+    driver_error = dialect.loaded_dbapi.Error
+    try:
+        yield
+    except driver_error as error:
+        raise DBAPIError.instance(
+            statement, None, error, driver_error, hide_parameters=True, dialect=dialect
+        ) from error
 
 
 def update_many(connection: Connection, rows: list[Row]) -> None:

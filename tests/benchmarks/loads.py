@@ -18,9 +18,10 @@ from sqlalchemy import Connection, ForeignKeyConstraint, Table
 from sqlalchemy.schema import AddConstraint, DropConstraint
 
 from studentcli.database import Database, normalize_url
+from studentcli.facts import FIRST_SEAT
 from studentcli.models import EnrollmentEvent, StudentCourses, complete_metadata
 from studentcli.services.bulk import open_load
-from studentcli.services.writer import EVENT_COLUMNS, Rows
+from studentcli.services.writer import EVENT_COLUMNS, Rows, Stamp
 
 Finished = list[tuple[Any, ...]]
 CHUNK: Final = 20_000
@@ -98,16 +99,26 @@ def write_in_bulk(url: str, rows: Sequence[Finished]) -> float:
     database = Database(normalize_url(url))
     order = [column.name for column in TABLES[1].columns]
     pick = itemgetter(*(order.index(name) for name in EVENT_COLUMNS))
+    told = [_told(pick(row)) for row in events]
+    stamp = Stamp(*pick(events[0])[:2])
     waiting = [row for row in states if row[2] == "waitlisted"]  # the others are told by events
     begun = time.perf_counter()
     with database.session(writes="before the gate") as session:
         load = open_load(session, len(events), exclusive=True)
         for start in range(0, len(events), CHUNK):
             chunk = slice(start, start + CHUNK)
-            load.write(Rows(waiting[chunk], [], [pick(row) for row in events[chunk]]))
+            load.write(Rows(waiting[chunk], [], told[chunk], stamp))
         load.end()
         session.connection().commit()
     return time.perf_counter() - begun
+
+
+def _told(event: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Give an event as the writer takes it."""
+    _, _, *key, action, before, after, place, grade, code, on, detail = event
+    if ((action, before, after), place, grade, code, detail) == (FIRST_SEAT, *[None] * 4):
+        return (*key, on)
+    return event[2:]
 
 
 def _take_down(connection: Connection) -> None:

@@ -154,14 +154,14 @@ class Registry:
     @property
     def events(self) -> list[Event]:
         """The events so far."""
-        return self.facts.events
+        return self.facts.told()
 
     def steps(self) -> list[tuple[str, str, str | None]]:
         """Give the events as (action, student, code)."""
         students = self.facts.students
         return [
             (e.action, "" if e.student_id is None else students[e.student_id].number, e.code)
-            for e in self.facts.events
+            for e in self.facts.told()
         ]
 
     def require_consistent(self) -> None:

@@ -1,0 +1,54 @@
+"""What the bulk writer sends arrives as it was, in its order, whichever way it goes."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from studentcli.facts import Event, FirstSeat
+from studentcli.services.writer import COPY_FROM, EVENT_COLUMNS, add_events, finished_rows
+from tests.world import World
+
+NOW = datetime(2026, 9, 1, 12, 30, tzinfo=UTC)
+TODAY = date(2026, 9, 1)
+ODD = "a\\b\tc\nd\re \\N %s é 😀"
+
+
+def told(world: World, events: list[Any], table: str = "told") -> list[tuple[Any, ...]]:
+    """Send events to a table like that of the events; gives what arrived, in its order."""
+    with world.database.session(writes=True) as session:
+        connection = session.connection()
+        columns = ", ".join(EVENT_COLUMNS)
+        connection.exec_driver_sql(
+            f"CREATE TEMPORARY TABLE told AS SELECT {columns} FROM enrollment_events LIMIT 0"
+        )
+        add_events(connection, table, finished_rows(connection, {}, events, 7, NOW))
+        rows = connection.execute(text("SELECT * FROM told"))
+        return [tuple(map(str, row)) for row in rows]
+
+
+def test_events_arrive_in_their_order_with_every_column(world: World) -> None:
+    def other(line: int) -> Event:
+        return Event(
+            line, 1, 2, "drop", "enrolled", "dropped", None, None, None, TODAY, ODD
+        )  # fmt: skip
+
+    runs = (1, 1_111, 12, 0, 100, 9, COPY_FROM)
+    events: list[Any] = []
+    for length in runs:
+        events += [FirstSeat(len(events) + n, 1, 2, TODAY) for n in range(length)]
+        events.append(other(len(events)))
+
+    found = told(world, events)
+
+    assert [int(row[2]) for row in found] == list(range(len(events)))
+    assert [row[12] == ODD for row in found] == [isinstance(event, Event) for event in events]
+    assert found == told(world, [event.event() if isinstance(event, FirstSeat) else event
+                                 for event in events])  # fmt: skip
+
+
+def test_an_error_of_the_driver_comes_as_that_of_every_statement(world: World) -> None:
+    with pytest.raises(DBAPIError):
+        told(world, [FirstSeat(1, 1, 2, TODAY)], table="nowhere")
