@@ -1,5 +1,6 @@
 """What is asked for and what came of it: plain data, the same for a command, a CSV row and HTTP."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final, Literal, NamedTuple
@@ -99,6 +100,46 @@ class Request:
     changes: list[Change]
 
 
+@dataclass(slots=True)
+class Adds:
+    """Rows of a file that are each a request to add one course and no more, column by column.
+
+    Most rows are such, and a million objects for what they say would be made for nothing.
+
+    Args:
+        lines: of the file, in their order.
+        students: student numbers.
+        courses: as written.
+        days: the dates they count from; none is today.
+    """
+
+    lines: Sequence[int]
+    students: Sequence[str]
+    courses: Sequence[CourseWord]
+    days: Sequence[date | None]
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.lines)
+
+    def change(self, at: int) -> Change:
+        """Write out what one row asks for."""
+        return Change("enroll", self.courses[at], self.days[at], line=self.lines[at])
+
+    def request(self, at: int) -> Request:
+        """Write out the request of one row."""
+        return Request(self.students[at], [self.change(at)])
+
+    def requests(self) -> list[Request]:
+        """Write out the requests of all rows."""
+        return list(map(self.request, range(len(self))))
+
+    def cut(self, start: int, stop: int | None = None) -> "Adds":
+        """Give some of the rows."""
+        some = slice(start, stop)
+        return Adds(self.lines[some], self.students[some], self.courses[some], self.days[some])
+
+
 @dataclass
 class Wanted:
     """Everything that requests name: collected before the first lock.
@@ -110,8 +151,13 @@ class Wanted:
     student_ids: set[int] = field(default_factory=set)
     changes: dict[tuple[bool, CourseWord | int], Change] = field(default_factory=dict)
 
-    def add(self, request: Request) -> None:
-        """Take a request in."""
+    def add(self, request: Request | Adds) -> None:
+        """Take a request, or the rows of many, in."""
+        if isinstance(request, Adds):
+            self.students.update(request.students)
+            for word in set(request.courses):
+                self.take(Change("enroll", word))
+            return
         if isinstance(request.student, int):
             self.student_ids.add(request.student)
         else:

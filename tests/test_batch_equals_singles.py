@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from studentcli.formats.native import EnrollmentReader
 from studentcli.formats.source import CsvSource
-from studentcli.requests import Decision, Request
+from studentcli.requests import Adds, Decision, Request
 from studentcli.services import bulk
 from studentcli.services.checks import check_database, replay_events
 from tests.conftest import ENGINES
@@ -52,7 +52,8 @@ def requests_of(content: str, folder: Any) -> list[Request]:
     source = CsvSource(str(path))
     items = [item for part in EnrollmentReader(source).chunks(10_000) for item in part.items]
     source.close()
-    return [item for item in items if isinstance(item, Request)]
+    several = (item.requests() if isinstance(item, Adds) else [item] for item in items)
+    return [item for some in several for item in some if isinstance(item, Request)]
 
 
 EXAMPLES = int(os.environ.get("STUDENTCLI_TEST_EXAMPLES", "25"))

@@ -13,8 +13,8 @@ from hypothesis import given
 
 from studentcli.facts import Courses, Facts, StudentFact
 from studentcli.formats.native import ENROLLMENT_COLUMNS
-from studentcli.requests import Decision, Policy, Refusal, Request, Wanted
-from studentcli.rules import Decider, decide
+from studentcli.requests import Adds, Change, Decision, Policy, Refusal, Request, Wanted
+from studentcli.rules import Decider, SeatedRows, decide, one_by_one
 from studentcli.rules.book import ADDING
 from studentcli.rules.case import Case
 from studentcli.services.loading import Deciding
@@ -62,6 +62,25 @@ def went() -> Iterator[Counter[str]]:
     yield counted
     assert counted["straight"] > EXAMPLES
     assert counted["in full"] > EXAMPLES
+
+
+@pytest.fixture(scope="module")
+def seated() -> Iterator[Counter[str]]:
+    """Count what rows came to."""
+    counted: Counter[str] = Counter()
+    yield counted
+    assert min(counted[what] for what in ("enrolled", "unchanged", "one by one")) > 0, counted
+
+
+@pytest.fixture(scope="module")
+def quick() -> Iterator[Counter[str]]:
+    """Count whom quick tests let pass; each must have done so, and not done so."""
+    counted: Counter[str] = Counter()
+    yield counted
+    tested = [rule.code for rule in ADDING if rule.is_plain is not None]
+    assert tested
+    for code in tested:
+        assert min(counted[f"{code} True"], counted[f"{code} False"]) > 0, counted
 
 
 def easy(rng: Random) -> Example:
@@ -144,6 +163,74 @@ def test_the_straight_way_gives_what_the_full_one_gives(
             went["straight"] += 1
         assert asdict(decision) == asdict(full)
         assert state_of(one.facts) == state_of(other.facts)
+
+
+def in_columns(requests: list[Request]) -> list[Request | Adds]:
+    """Put the requests that are plainly adds together, as the reader of a file does."""
+    items: list[Request | Adds] = []
+    for request in requests:
+        (one, *more), bare = request.changes, Change("enroll", 0)
+        words = (one.action, one.reason, one.overrides, one.instead_of, one.grade)
+        is_plain = words == (bare.action, None, bare.overrides, None, None) and not more
+        if not is_plain:
+            items.append(request)
+            continue
+        if not (items and isinstance(items[-1], Adds)):
+            items.append(Adds([], [], [], []))
+        row = (one.line, request.student, one.course, one.effective_on)
+        for column, cell in zip(astuple_of(items[-1]), row, strict=True):
+            column.append(cell)
+    return items
+
+
+def astuple_of(adds: Any) -> tuple[Any, ...]:
+    return adds.lines, adds.students, adds.courses, adds.days
+
+
+@on_a_database(EXAMPLES)
+@given(example=drawn(easy))
+def test_rows_in_columns_give_what_their_requests_give(
+    sqlite_stage: World, tmp_path_factory: pytest.TempPathFactory, seated: Counter[str],
+    example: Example,
+) -> None:  # fmt: skip
+    one, other = desks(sqlite_stage, example, tmp_path_factory.getbasetemp(), 2)
+    items, whose = in_columns(one.requests), iter(one.students)
+    found: list[Any] = []
+    for item in items:
+        many = isinstance(item, Adds)
+        by = [next(whose) for _ in range(len(item))] if isinstance(item, Adds) else next(whose)
+        came = one.deciding.decide_next(item, by)
+        seated.update(
+            result for run in came if isinstance(run, SeatedRows) for result in run.results
+        )
+        seated["one by one"] += sum(isinstance(result, Decision) for result in came) * many
+        found += one_by_one(came)
+    full = [other.decide(number) for number in range(len(other.requests))]
+    assert list(map(asdict, found)) == list(map(asdict, full))
+    assert state_of(one.facts) == state_of(other.facts)
+
+
+@on_a_database(EXAMPLES)
+@given(example=drawn(easy))
+def test_whom_a_quick_test_lets_pass_its_rule_finds_nothing_in(
+    sqlite_stage: World, tmp_path_factory: pytest.TempPathFactory, quick: Counter[str],
+    example: Example,
+) -> None:  # fmt: skip
+    (desk,) = desks(sqlite_stage, example, tmp_path_factory.getbasetemp(), 1)
+
+    def look(case: Case) -> None:
+        student = case.student
+        if case.enrollment is not None or case.given_up is not None or case.together:
+            return
+        for rule in ADDING if case.change.action == "enroll" else ():
+            if rule.is_plain is not None and rule.concerns(case.course):
+                is_plain = rule.is_plain(case.course, case.courses)
+                passes = is_plain(student, student.load_of(case.courses))
+                quick[f"{rule.code} {passes}"] += 1
+                assert not passes or rule.judge(case) is None, rule.code
+
+    for number in range(len(desk.requests)):
+        desk.decide(number, look)
 
 
 @on_a_database(EXAMPLES)

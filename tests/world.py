@@ -18,6 +18,7 @@ from studentcli.formats.source import CsvSource
 from studentcli.models import Course, EnrollmentEvent, Student, StudentCourses, Term
 from studentcli.records import COURSE, STUDENT, TERM, RecordKind, read_row
 from studentcli.requests import Change, CourseWord, Decision, Outcome, Policy, Request
+from studentcli.rules import one_by_one
 from studentcli.rules.queue import Asked, judge_promotion, promotion_case
 from studentcli.rules.seats import Seats
 from studentcli.services import batches, catalog, holds, overrides
@@ -153,7 +154,7 @@ class World:
 
         def sink_for() -> batches.Sink:
             taken.clear()
-            return lambda results, _cells: taken.extend(results)
+            return lambda results, _cells: taken.extend(one_by_one(results))
 
         try:
             batch = batches.Batch(

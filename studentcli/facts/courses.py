@@ -131,11 +131,6 @@ class CourseFact:
         elif after.status == "waitlisted":
             self.queue[student.student_id] = after
 
-    def seat(self, student: StudentFact, after: EnrollmentFact) -> None:
-        """Give a student who never was in the course one of its seats; none is reserved."""
-        self._take_in(student, after)
-        self.taken += 1
-
     def _take_in(self, student: StudentFact, after: EnrollmentFact) -> None:
         if student.load is not None:
             student.load.add(self, after)

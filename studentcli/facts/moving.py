@@ -142,12 +142,15 @@ class Facts:
         after = self._seats.get(on)
         if after is None:
             after = self._seats[on] = self._share(_first(Move("enroll", "enrolled", on), None))
-        course.seat(student, after)
-        key = student.student_id, course.course_id
+        student_id, course_id = student.student_id, course.course_id
+        if student.load is not None:
+            student.load.sit(course)
+        student.enrollments.add(course_id, after)
+        course.taken += 1
         self.events.append(
-            new_first_seat((line, *key, on))
+            new_first_seat((line, student_id, course_id, on))
             if line is not None and detail is None
-            else Event(line, *key, *FIRST_SEAT, None, None, None, on, detail)
+            else Event(line, student_id, course_id, *FIRST_SEAT, None, None, None, on, detail)
         )
 
     def grant(self, student: StudentFact, course_id: int, grant: Grant) -> None:

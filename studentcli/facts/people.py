@@ -105,6 +105,11 @@ class Enrollments:
             self._course_ids.append(course_id)
             self._states.append(state)
 
+    def add(self, course_id: int, state: EnrollmentFact) -> None:
+        """Take in the enrollment in a course in which there is none."""
+        self._course_ids.append(course_id)
+        self._states.append(state)
+
     def __delitem__(self, course_id: int) -> None:
         at = self._course_ids.index(course_id)
         del self._course_ids[at], self._states[at]
@@ -138,13 +143,17 @@ class Load:
     def add(self, course: "CourseFact", enrollment: EnrollmentFact) -> None:
         """Take a course in."""
         status = enrollment.status
-        if status in SEATED_STATUSES:
-            if status == "enrolled" and course.week:
-                self.week |= course.week
-            if course.credit_hours:
-                self.hours = _sum(self.hours, course.term.term_id, course.credit_hours)
+        if status == "enrolled":
+            self.sit(course)
+        elif status in SEATED_STATUSES:
+            self.hours = _sum(self.hours, course)
         elif status == "waitlisted":
             self.waits += 1
+
+    def sit(self, course: "CourseFact") -> None:
+        """Take a course in in which the student is enrolled."""
+        self.week |= course.week
+        self.hours = _sum(self.hours, course)
 
 
 NO_HOURS: Final = Decimal(0)
@@ -156,13 +165,17 @@ _sums: Final[dict[tuple[int, int, Decimal], tuple[_Hours, _Hours]]] = {}
 """What hours become with some more of a term: by the id of what they were, which stays alive."""
 
 
-def _sum(hours: _Hours, term_id: int, more: Decimal) -> _Hours:
-    """Add hours of a term; equal sums of a hundred thousand students are one."""
-    key = (id(hours), term_id, more)
+def _sum(hours: _Hours, course: "CourseFact") -> _Hours:
+    """Add the hours of a course; equal sums of a hundred thousand students are one."""
+    more = course.credit_hours
+    if not more:
+        return hours
+    key = (id(hours), course.term.term_id, more)
     known = _sums.get(key)
     if known is None:
         if len(_sums) >= SUMS:
             _sums.clear()
+        term_id = course.term.term_id
         known = hours, {**hours, term_id: hours.get(term_id, NO_HOURS) + more}
         _sums[key] = known
     return known[1]

@@ -5,18 +5,19 @@ term alone = terms. Columns that begin with `_` are passed over.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from operator import itemgetter
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from studentcli import errors, values
+from studentcli.formats.gathering import Chunk, Gathering, Plain, Unreadable
 from studentcli.formats.source import CsvSource, Row
 from studentcli.records import COURSE, KINDS, STUDENT, TERM, RecordKind, RecordRow, read_row
 from studentcli.render import plain
-from studentcli.requests import ACTIONS, Action, Change, CourseWord, Refusal, Request, Survey
+from studentcli.requests import ACTIONS, Action, Adds, Change, CourseWord, Refusal, Survey
 from studentcli.rules import require_overridable
 
 ENROLLMENT_MEANINGS: Final = {
@@ -35,27 +36,10 @@ ENROLLMENT_MEANINGS: Final = {
 ENROLLMENT_COLUMNS: Final = tuple(ENROLLMENT_MEANINGS)
 
 
-@dataclass(slots=True)
-class Unreadable:
-    """A row that cannot be read: it ends the request before it."""
-
-    line: int
-    refusal: Refusal
-
-
-Item = Request | Unreadable
 _USUAL: Final = ("action", "student", "course", "term", "section", "effective_on")
 _EXTRAS: Final = ("grade", "instead_of", "override", "reason", "request")
 _PLACE: Final = ("action", "course", "term", "section", "instead_of")
 _ACTION: Final = values.one_of(*ACTIONS)
-
-
-@dataclass
-class Chunk:
-    """Some rows, read: `items` in file order, and the cells of each line."""
-
-    items: list[Any]
-    cells: dict[int, list[str]]
 
 
 def kind_of(header: list[str], name: str) -> str:
@@ -115,54 +99,73 @@ class EnrollmentReader:
         self._places = {name: header.get(name, self._width) for name in ENROLLMENT_COLUMNS}
         self._pick = itemgetter(*(self._places[name] for name in _USUAL))
         self._pick_extras = itemgetter(*(self._places[name] for name in _EXTRAS))
-        self._has_extras = not header.keys().isdisjoint(_EXTRAS)
+        self._extra_places = [header[name] for name in _EXTRAS if name in header]
         self._words: dict[tuple[str, str, str], CourseWord] = {}
         self._numbers: dict[str, str] = {}
-        self._dates: dict[str, date] = {}
+        self._dates: dict[str, date | None] = {"": None}
         self._actions: dict[str, Action] = {action: action for action in ACTIONS}
         if self._without_action:
             self._actions[""] = "enroll"
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Read the file anew, in chunks of about `size` rows."""
-        chunk = Chunk([], {})
-        open_key: tuple[Any, ...] | None = None
-        for line, cells in self._rows():
-            if not cells:
-                yield Chunk([], {})
-                continue
-            try:
-                student, change, request_cell = self._read(line, cells)
-            except errors.BadValue as error:
-                item: Item = Unreadable(line, Refusal(error.code, error.message, error.hint))
-                key = None
-            else:
-                word = cast("CourseWord", change.course)
-                key = (
-                    (student, request_cell)
-                    if request_cell
-                    else (student, word.term, change.effective_on)
-                )
-                request = chunk.items[-1] if key == open_key else None
-                if request is not None and (
-                    request_cell or not any(word.may_be(c.course) for c in request.changes)
-                ):
-                    request.changes.append(change)
-                    chunk.cells[line] = cells
-                    continue
-                item = Request(student, [change])
-            if len(chunk.cells) >= size:
-                yield chunk
-                chunk = Chunk([], {})
-            chunk.items.append(item)
-            chunk.cells[line] = cells
-            open_key = key
-        if chunk.items:
-            yield chunk
+        gathering = Gathering(self._read, size)
+        for piece in self._pieces():
+            yield from gathering.take(piece)
+        if gathering.chunk.items:
+            yield gathering.chunk
 
-    def _rows(self) -> Iterator[Row]:
-        """Give the rows; one without cells is none, and lets whoever waits see how far it is."""
-        return self.source.rows()
+    def _pieces(self) -> Iterator[Row | Plain]:
+        """Give the rows in their order, those that are plainly adds together.
+
+        One without cells is none, and lets whoever waits see how far it is.
+        """
+        for lines, rows in self.source.blocks():
+            try:
+                yield from self._together(lines, rows)
+            except errors.BadValue:  # row by row it is found out where
+                yield from zip(lines, rows, strict=True)
+
+    def _together(self, lines: Sequence[int], rows: list[list[str]]) -> Iterator[Row | Plain]:
+        """Cut a block into rows that are plainly adds, and all others.
+
+        Raises:
+            errors.BadValue: before the first one, when a row cannot be read.
+        """
+        width = self._width
+        for cells in rows if len({width, *map(len, rows)}) > 1 else ():
+            _require_width(cells, width)
+        columns = [*zip(*rows, strict=True), [""] * len(rows)]
+        action, student, course, term, section, on = (columns[self._places[n]] for n in _USUAL)
+        students = _each(student, self._numbers, self._number)
+        others = self._others_than_adds(columns, action, students)
+        words = _each(
+            list(zip(course, term, section, strict=True)), self._words, lambda c: self._word(*c)
+        )
+        adds = Adds(lines, students, words, _each(on, self._dates, self._date))
+        begin = 0
+        for at in others:
+            if begin < at:
+                yield Plain(adds.cut(begin, at), rows[begin:at])
+            yield lines[at], rows[at]
+            begin = at + 1
+
+    def _others_than_adds(
+        self, columns: list[Any], actions: Sequence[str], students: Sequence[str]
+    ) -> list[int]:
+        """List the rows of a block that are more than an add, or not surely a request alone."""
+        last = len(students) - 1
+        found = {0, last}  # the rows before and after them are not known
+        for at, (one, next_one) in enumerate(pairwise(students)):
+            if one == next_one:
+                found.update((at, at + 1))
+        others = {cell for cell in set(actions) if self._actions.get(cell) != "enroll"}
+        if others:
+            found.update(at for at, cell in enumerate(actions) if cell in others)
+        for place in self._extra_places:
+            if any(columns[place]):
+                found.update(at for at, cell in enumerate(columns[place]) if cell.strip())
+        return sorted(found)
 
     def survey(self) -> Survey:
         """Read the file for what it names: the first pass, before any lock."""
@@ -170,7 +173,7 @@ class EnrollmentReader:
         students: set[str] = set()
         named: set[tuple[str, ...]] = set()
         pick_student, *pick_place = (self._places[name] for name in ("student", *_PLACE))
-        for rows in self.source.blocks():
+        for _, rows in self.source.blocks():
             survey.rows += len(rows)
             even = [row for row in rows if len(row) == self._width]
             if not even:
@@ -205,7 +208,7 @@ class EnrollmentReader:
             day = self._date(on)
         change = Change(action, word, day, line=line)
         request = ""
-        if self._has_extras:
+        if self._extra_places:
             grade, old, override, reason, request = map(str.strip, self._pick_extras(row))
             if old:
                 change.instead_of = self._given_up(change, old)
@@ -225,9 +228,9 @@ class EnrollmentReader:
         return self._words.get((cell, "", "")) or self._word(cell, "", "")
 
     def _date(self, cell: str) -> date | None:
-        if not cell.strip():
-            return None
-        day: date = _cell("effective_on", values.iso_date, cell)
+        day: date | None = None
+        if cell.strip():
+            day = _cell("effective_on", values.iso_date, cell)
         self._dates[cell] = day
         return day
 
@@ -240,6 +243,14 @@ class EnrollmentReader:
         word = _word(course.strip(), term.strip(), section.strip())
         self._words[course, term, section] = word
         return word
+
+
+def _each(cells: Sequence[Any], known: dict[Any, Any], read: Callable[[Any], Any]) -> list[Any]:
+    """Read the cells of a column, every different one once; `read` adds it to those known."""
+    for cell in set(cells):
+        if cell not in known:
+            read(cell)
+    return list(map(known.__getitem__, cells))
 
 
 def _require_width(cells: list[str], width: int) -> None:

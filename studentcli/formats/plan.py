@@ -17,6 +17,7 @@ from studentcli.formats.output import temporary_beside
 from studentcli.formats.source import CsvSource
 from studentcli.render import plain
 from studentcli.requests import Agreed, Decision, Outcome, Promotion
+from studentcli.rules import one_by_one
 
 VERSION: Final = 1
 Line = dict[str, Any]
@@ -85,7 +86,7 @@ class PlanWriter(Unplanned):
 
     def take(self, results: list[Any]) -> None:
         """Write the lines of a chunk."""
-        for result in results:
+        for result in one_by_one(results):
             for line in lines_of(result):
                 self._write(line)
                 self._rows += 1
@@ -226,7 +227,7 @@ class PlanCheck(Unplanned):
 
     def take(self, results: list[Any]) -> None:
         """Compare the rows of a chunk."""
-        for result in results:
+        for result in one_by_one(results):
             for now in lines_of(result):
                 self._pass_over(_place(now))
                 planned = {}

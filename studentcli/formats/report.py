@@ -12,7 +12,7 @@ from studentcli.formats.output import temporary_beside
 from studentcli.formats.selection import column_name
 from studentcli.render import csv_writer, outcome_row, promotion_row, promotion_sentence
 from studentcli.requests import Agreed, CourseWord, Decision, Outcome, Promotion, Refusal
-from studentcli.rules import Seated
+from studentcli.rules import SeatedRows, one_by_one
 
 ADDED_COLUMNS: Final = ("_line", "_code", "_reason", "_request")
 SHOWN: Final = 50
@@ -125,12 +125,10 @@ class Report:
 
     def take(self, results: list[Any], cells: dict[int, list[str]]) -> None:
         """Take the results of a chunk."""
-        for result in results:
-            if self._spool is None and cells and isinstance(result, Seated):
-                continue  # nothing is told of it beside its number
+        for result in results if self._spool is None else one_by_one(results):
             if isinstance(result, Decision):
                 self._take_decision(result, cells)
-            elif not isinstance(result, Agreed):
+            elif not isinstance(result, Agreed | SeatedRows):  # beside numbers these tell nothing
                 self._take_other(result, cells)
 
     def _take_decision(self, decision: Decision, cells: dict[int, list[str]]) -> None:

@@ -10,11 +10,12 @@ import gzip
 import hashlib
 import itertools
 import os
+import re
 import stat
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -32,10 +33,16 @@ if TYPE_CHECKING:
 FIELD_LIMIT: Final = 128 * 1024
 LINE_LIMIT: Final = 4 * 1024 * 1024
 BLOCK: Final = 1024 * 1024
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
 GZIP: Final = b"\x1f\x8b"
+
+ROWS: Final = 500
+"""Records of a block."""
 
 Row = tuple[int, list[str]]
 """The line on which a record begins (the header is line 1), and its cells."""
+Block = tuple[Sequence[int], list[list[str]]]
+"""The lines on which some records begin, and the cells of each."""
 
 
 class CsvSource:
@@ -182,19 +189,22 @@ class CsvSource:
             except csv.Error as error:
                 raise self._broken(line, str(error)) from error
 
-    def blocks(self) -> Iterator[list[list[str]]]:
-        """Read the records after the header in lists of some hundred, without their lines."""
+    def blocks(self) -> Iterator[Block]:
+        """Read the records after the header that are meant, some hundred at a time."""
         if not self.selection.takes_all:
             rows = self.rows()
-            while picked := [cells for _, cells in itertools.islice(rows, 500)]:
-                yield picked
+            while picked := list(itertools.islice(rows, ROWS)):
+                lines, cells = zip(*picked, strict=True)
+                yield lines, list(cells)
             return
+        self.passed_over = 0
         with self._reader() as reader:
             try:
-                records = filter(None, reader)
-                next(records, None)
-                while block := list(itertools.islice(records, 500)):
-                    yield block
+                next(filter(None, reader), None)
+                line = reader.line_num + 1
+                while records := list(itertools.islice(reader, ROWS)):
+                    yield _numbered(records, line, reader.line_num + 1)
+                    line = reader.line_num + 1
             except csv.Error:
                 for _ in self.records():  # only this reading knows the line, and raises
                     pass
@@ -281,6 +291,25 @@ class CsvSource:
                 break
             offset += len(raw)
         return errors.FileUnreadable(f"{self.name} is not {name}: {error}", hint=hint)
+
+
+def _numbered(records: list[list[str]], first: int, after: int) -> Block:
+    """Say on which line each of some records begins, and leave the empty ones out.
+
+    Args:
+        records: one behind the other.
+        first: the line of the first one.
+        after: the line behind the last one.
+    """
+    if after - first == len(records):  # then every one has one line
+        lines: Sequence[int] = range(first, after)
+    else:
+        ends = (1 + sum(len(_LINE_END.findall(cell)) for cell in cells) for cells in records)
+        lines = list(itertools.accumulate(ends, initial=first))[:-1]
+    if all(records):
+        return lines, records
+    kept = [(line, cells) for line, cells in zip(lines, records, strict=True) if cells]
+    return [line for line, _ in kept], [cells for _, cells in kept]
 
 
 def _written_at(name: str) -> datetime | None:

@@ -10,7 +10,8 @@ from operator import itemgetter
 from typing import Any, Final, Protocol
 
 from studentcli import errors, values
-from studentcli.formats.native import Chunk, EnrollmentReader
+from studentcli.formats.gathering import Chunk
+from studentcli.formats.native import EnrollmentReader
 from studentcli.formats.selection import Selection
 from studentcli.formats.source import CsvSource, Row
 from studentcli.requests import Agreed, Change, CourseWord
@@ -161,7 +162,7 @@ class SyncReader(EnrollmentReader):
             self._places[name] for name in ("student", "course", "term", "section")
         )
         students, courses, name, width = self._students, self._courses, compared.name, self._width
-        for rows in self.source.blocks():
+        for _, rows in self.source.blocks():
             for cells in rows:
                 if len(cells) != width:
                     name(None, None)
@@ -216,8 +217,8 @@ class SyncReader(EnrollmentReader):
             self._agreed = self._overruled = 0
         return chunk
 
-    def _rows(self) -> Iterator[Row]:
-        """Give the rows that something is to be decided about."""
+    def _pieces(self) -> Iterator[Row]:
+        """Give the rows that something is to be decided about, one by one."""
         compared = self._compared
         for line, cells in self.source.rows():
             student_id, course_id = key = self._ids(cells)

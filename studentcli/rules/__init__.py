@@ -7,7 +7,7 @@ row in the rule book (`book`); what an action does to a state is one row of TRAN
 from studentcli.rules.book import OVERRIDABLE, require_overridable
 from studentcli.rules.queue import run_queue, run_queues
 from studentcli.rules.requesting import decide, touched_queues
-from studentcli.rules.straight import Decider, Seated
+from studentcli.rules.straight import Decider, Seated, SeatedRows, one_by_one
 from studentcli.rules.transitions import TRANSITIONS
 
 __all__ = [
@@ -15,7 +15,9 @@ __all__ = [
     "TRANSITIONS",
     "Decider",
     "Seated",
+    "SeatedRows",
     "decide",
+    "one_by_one",
     "require_overridable",
     "run_queue",
     "run_queues",

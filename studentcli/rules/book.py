@@ -4,10 +4,10 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Final, Literal, NamedTuple
 
 from studentcli import errors
-from studentcli.facts import CourseFact
+from studentcli.facts import CourseFact, Courses
 from studentcli.requests import Refusal
 from studentcli.rules import admission, load, record
-from studentcli.rules.case import Case
+from studentcli.rules.case import Case, IsPlain
 
 
 def every_course(_: CourseFact) -> bool:
@@ -28,7 +28,8 @@ class Rule(NamedTuple):
     course the rule looks at: where that is nothing, `judge` finds nothing, ever. `looks_at` tells
     at what else it looks: at the `day` alone; at the `person`, which is the student's status, tags
     and holds; or at the whole `record`. For equal days or persons it finds the same wherever
-    `concerns` gives the same; a reason and overrides can only clear it.
+    `concerns` gives the same; a reason and overrides can only clear it. Of a record `is_plain`
+    makes a quick test for a course: in whom that lets pass `judge` finds nothing.
     """
 
     code: str
@@ -36,6 +37,7 @@ class Rule(NamedTuple):
     counts: Literal["always", "seat", "place"] = "always"
     concerns: Callable[[CourseFact], Hashable] = every_course
     looks_at: Literal["day", "person", "record"] = "record"
+    is_plain: Callable[[CourseFact, Courses], IsPlain] | None = None
 
 
 _INACTIVE: Final = Rule("student-inactive", admission.student_is_inactive, looks_at="person")
@@ -48,12 +50,36 @@ ADDING: Final = (
     _HOLD,
     Rule("window-closed", admission.window_is_closed, "always", window, "day"),
     Rule("restricted", admission.student_is_restricted, "always", lambda c: c.restricted, "person"),
-    Rule("prerequisite-missing", record.prerequisite_is_missing, concerns=lambda c: c.requires),
-    Rule("duplicate-section", record.section_is_a_duplicate, concerns=lambda c: c.has_sections),
-    Rule("repeat-limit", record.repeats_are_used_up, concerns=lambda c: c.repeats is not None),
+    Rule(
+        "prerequisite-missing",
+        record.prerequisite_is_missing,
+        "always",
+        lambda c: c.requires,
+        is_plain=record.has_what_is_required,
+    ),
+    Rule(
+        "duplicate-section",
+        record.section_is_a_duplicate,
+        "always",
+        lambda c: c.has_sections,
+        is_plain=record.has_no_other_of_its_code,
+    ),
+    Rule(
+        "repeat-limit",
+        record.repeats_are_used_up,
+        "always",
+        lambda c: c.repeats is not None,
+        is_plain=record.has_no_other_of_its_code,
+    ),
     Rule("corequisite-missing", record.corequisite_is_missing, "seat", lambda c: c.corequisites),
-    Rule("time-conflict", load.time_conflicts, "seat", lambda c: c.week),
-    Rule("credit-load", load.credit_load_is_exceeded, "seat", lambda c: c.credit_hours),
+    Rule("time-conflict", load.time_conflicts, "seat", lambda c: c.week, is_plain=load.is_free_in),
+    Rule(
+        "credit-load",
+        load.credit_load_is_exceeded,
+        "seat",
+        lambda c: c.credit_hours,
+        is_plain=load.has_hours_for,
+    ),
     Rule("corequisite-missing", record.corequisite_is_unplanned, "place", lambda c: c.corequisites),
     Rule("waitlist-limit", load.waitlists_are_used_up, "place"),
 )

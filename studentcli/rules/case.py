@@ -1,6 +1,6 @@
 """One change with everything that judging it needs: what every rule is given."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from functools import partial
 from types import MappingProxyType
@@ -10,6 +10,10 @@ from studentcli.facts import CourseFact, Courses, EnrollmentFact, Load, StudentF
 from studentcli.requests import Change, Policy
 
 NOTHING: Final[Mapping[int, str]] = MappingProxyType({})
+
+
+IsPlain = Callable[[StudentFact, Load], bool]
+"""Tells that a rule finds nothing in who was never in a course; otherwise it is to be judged."""
 
 
 class Case(NamedTuple):

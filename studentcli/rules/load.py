@@ -2,10 +2,10 @@
 
 from decimal import Decimal
 
-from studentcli.facts import NO_HOURS
+from studentcli.facts import NO_HOURS, CourseFact, Courses, Load, StudentFact
 from studentcli.meetings import overlap
 from studentcli.requests import Refusal
-from studentcli.rules.case import Case
+from studentcli.rules.case import Case, IsPlain
 
 
 def time_conflicts(case: Case) -> Refusal | None:
@@ -30,6 +30,12 @@ def time_conflicts(case: Case) -> Refusal | None:
     return Refusal("time-conflict", f"{course.ref} {', '.join(sorted(found))}")
 
 
+def is_free_in(course: CourseFact, _: Courses) -> IsPlain:
+    """Tell who has no other course while this one meets."""
+    week = course.week
+    return lambda _, load: not week & load.week
+
+
 def credit_load_is_exceeded(case: Case) -> Refusal | None:
     """Refuse more credit hours in a term than the student, else the term, allows."""
     course, student = case.course, case.student
@@ -49,6 +55,17 @@ def credit_load_is_exceeded(case: Case) -> Refusal | None:
         f" {_plain(taken + course.credit_hours)} of at most {_plain(limit)} ({whose})",
         f"studentcli student edit {student.number} --max-credits HOURS",
     )
+
+
+def has_hours_for(course: CourseFact, _: Courses) -> IsPlain:
+    """Tell who may take the credit hours of a course in addition."""
+    term_id, hours, of_term = course.term.term_id, course.credit_hours, course.term.max_credits
+
+    def is_within(student: StudentFact, load: Load) -> bool:
+        limit = of_term if student.max_credits is None else student.max_credits
+        return limit is None or load.hours.get(term_id, NO_HOURS) + hours <= limit
+
+    return is_within
 
 
 def _plain(hours: Decimal) -> str:

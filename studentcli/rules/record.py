@@ -4,10 +4,10 @@ from collections.abc import Container, Iterable
 from functools import lru_cache
 
 from studentcli.conditions import Required
-from studentcli.facts import CourseFact, EnrollmentFact, TermFact
+from studentcli.facts import CourseFact, Courses, EnrollmentFact, Load, StudentFact, TermFact
 from studentcli.grades import scale
 from studentcli.requests import Refusal
-from studentcli.rules.case import Case
+from studentcli.rules.case import Case, IsPlain
 from studentcli.vocabulary import SEATED_STATUSES
 
 Taken = tuple[CourseFact, EnrollmentFact]
@@ -35,6 +35,35 @@ def prerequisite_is_missing(case: Case) -> Refusal | None:
         f"{case.course.ref} requires {wanted}; {evidence}",
         f"studentcli courses {number} lists what was taken",
     )
+
+
+def has_what_is_required(course: CourseFact, courses: Courses) -> IsPlain:
+    """Tell who meets the requirements of a course by the courses that there are now."""
+    groups = [
+        [(item, other) for item in group for other in map(courses.get, courses.of_code(item.code))
+         if other is not None and other is not course]
+        for group in course.requires
+    ]  # fmt: skip
+    term = course.term
+
+    def is_met(student: StudentFact, _: Load) -> bool:
+        enrollments = student.enrollments
+        for group in groups:
+            for item, other in group:
+                found = enrollments.get(other.course_id)
+                if found is not None and found.is_seated and _is_met(item, (other, found), term):
+                    break
+            else:
+                return False
+        return True
+
+    return is_met
+
+
+def has_no_other_of_its_code(course: CourseFact, courses: Courses) -> IsPlain:
+    """Tell who never was in another course of the code."""
+    others = [other for other in courses.of_code(course.code) if other != course.course_id]
+    return lambda student, _: not any(other in student.enrollments for other in others)
 
 
 def _taken(case: Case, code: str) -> list[Taken]:

@@ -5,17 +5,29 @@ each one that concerns the course, over the same `Case`; only what cannot play a
 requests of several changes, swaps, queues, overrides, journals. Whatever is not plainly so is none
 of its business, and `requesting.decide` judges it from the start. What a rule says of a day, or of
 persons who are alike, is asked once.
+
+The rows of a file go the same way in columns (`Adds`), with a quick test in the place of a rule,
+and nothing is made for a row that passes but its event.
 """
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from studentcli.facts import CourseFact, Facts, StudentFact
-from studentcli.requests import Change, CourseWord, Decision, Outcome, Policy, Refusal, Request
+from studentcli.requests import (
+    Adds,
+    Change,
+    CourseWord,
+    Decision,
+    Outcome,
+    Policy,
+    Refusal,
+    Request,
+)
 from studentcli.rules.book import ALWAYS, CLEAR, FOR_A_SEAT, Rule, judge, rules_of
-from studentcli.rules.case import NOTHING, Case, new_case
+from studentcli.rules.case import NOTHING, Case, IsPlain, new_case
 from studentcli.rules.placing import has_open_seat
 from studentcli.rules.queue import detail_of
 from studentcli.rules.requesting import FindCourse, decide
@@ -45,7 +57,10 @@ class _Welcome(set[Hashable]):
 
 
 class _Way(NamedTuple):
-    """What is the same for everybody who asks for a course by a word."""
+    """What is the same for everybody who asks for a course by a word.
+
+    `tests` hold a quick test for each judge; there are none where a rule has none.
+    """
 
     course: CourseFact
     judges: tuple[Callable[[Case], Refusal | None], ...]
@@ -53,6 +68,7 @@ class _Way(NamedTuple):
     persons: _Welcome
     today: date
     undated: date
+    tests: tuple[IsPlain, ...] | None
 
 
 class Seated(Decision):
@@ -88,6 +104,42 @@ class Seated(Decision):
         return self._outcomes
 
 
+class SeatedRows:
+    """Rows of a file, one behind the other, that came to what `Seated` says of one.
+
+    Args:
+        adds: a block of rows.
+        begin: the first one that is meant.
+        students: of each row of the block.
+        ways: of each row of the block.
+    """
+
+    __slots__ = ("_adds", "_begin", "_students", "_ways", "results")
+
+    def __init__(
+        self, adds: Adds, begin: int, students: Sequence[Any], ways: Sequence[Any]
+    ) -> None:
+        self._adds, self._begin, self._students, self._ways = adds, begin, students, ways
+        self.results: list[str] = []
+        """`enrolled` or `unchanged`, for each of the rows that are meant."""
+
+    def decisions(self) -> Iterator[Seated]:
+        """Write the decisions out, in the order of the rows."""
+        for at, result in enumerate(self.results, self._begin):
+            way, request = self._ways[at], self._adds.request(at)
+            on = self._adds.days[at] or way.undated
+            yield Seated(request, self._students[at], way.course, on, result)
+
+
+def one_by_one(results: Iterable[Any]) -> Iterator[Any]:
+    """Give results in their order, with a decision of its own for every row."""
+    for result in results:
+        if isinstance(result, SeatedRows):
+            yield from result.decisions()
+        else:
+            yield result
+
+
 class Decider:
     """Decides requests in their order: the ordinary ones straight, all others in full.
 
@@ -102,6 +154,7 @@ class Decider:
         self.facts = facts
         self.policy = policy
         self._ways: dict[CourseWord | int, _Way] = {}
+        self._courses = 0
         self._welcome: dict[Hashable, _Welcome] = {}
 
     def decide(self, request: Request, student: StudentFact | Refusal) -> Decision:
@@ -124,7 +177,7 @@ class Decider:
         way = self._ways.get(change.course) or self._find(change, student)
         if way is None or student.load_of(self.facts.courses).waits:
             return None
-        course, judges, days, persons, today, undated = way
+        course, judges, days, persons, today, undated, _ = way
         facts, on = self.facts, change.effective_on or undated
         known = student.enrollments.get(course.course_id)
         if known is not None or not has_open_seat(course):
@@ -145,6 +198,68 @@ class Decider:
         facts.seat(student, course, on, change.line, detail)
         return Seated(request, student, course, on, "enrolled")
 
+    def decide_rows(
+        self, adds: Adds, students: Sequence[StudentFact | Refusal]
+    ) -> list[Decision | SeatedRows]:
+        """Judge rows one after the other and move the facts forward, exactly as `decide` does.
+
+        Args:
+            adds: the rows.
+            students: of each row.
+
+        Returns:
+            What came of them, in their order.
+        """
+        quickly = self._quickly
+        ways = self._ways_of(adds, students)
+        seated = SeatedRows(adds, 0, students, ways)
+        found: list[Decision | SeatedRows] = [seated]
+        rows: Any = zip(adds.lines, students, ways, adds.days, strict=True)
+        for at, (line, student, way, day) in enumerate(rows):
+            result = None if way is None else quickly(line, student, way, day)
+            if result is not None:
+                seated.results.append(result)
+                continue
+            found.append(self.decide(adds.request(at), student))
+            seated = SeatedRows(adds, at + 1, students, ways)
+            found.append(seated)
+        return found
+
+    def _quickly(self, line: int, student: StudentFact, way: _Way, day: date | None) -> str | None:
+        """Seat the student of a row, or find the seat that is there, where it is plainly so."""
+        course, _, days, persons, today, undated, tests = way
+        load = student.load or student.load_of(self.facts.courses)
+        if tests is None or load.waits:
+            return None
+        on, enrollments = day or undated, student.enrollments
+        if course.course_id in enrollments:
+            is_so = on <= today and enrollments[course.course_id].status == "enrolled"
+            return "unchanged" if is_so else None
+        if (
+            on not in days
+            or (student.status, student.tags, student.holds) not in persons
+            or not has_open_seat(course)
+        ):
+            return None
+        for is_plain in tests:
+            if not is_plain(student, load):
+                return None
+        self.facts.seat(student, course, on, line, None)
+        return "enrolled"
+
+    def _ways_of(self, adds: Adds, students: Sequence[StudentFact | Refusal]) -> list[_Way | None]:
+        """Find the way of each row; there is none where student or course is not found."""
+        if self._courses != len(self.facts.courses):  # the tests know the courses there were
+            self._ways.clear()
+            self._courses = len(self.facts.courses)
+        ways = list(map(self._ways.get, adds.courses))
+        if all(ways) and Refusal not in map(type, students):
+            return ways
+        return [
+            None if isinstance(student, Refusal) else way or self._find(adds.change(at), student)
+            for at, (way, student) in enumerate(zip(ways, students, strict=True))
+        ]
+
     def _find(self, change: Change, student: StudentFact) -> _Way | None:
         """Find the course of an add, which does not depend on who asks."""
         course = self.find_course(change, student)
@@ -158,7 +273,14 @@ class Decider:
         )
         zone = course.term.time_zone
         today, undated = self.policy.today(zone), self.policy.undated(zone)
-        way = self._ways[change.course] = _Way(course, judges, days, persons, today, undated)
+        quick = [rule.is_plain for rule in rules if rule.looks_at == "record"]
+        tests = None
+        if None not in quick:
+            tests = tuple(
+                make(course, self.facts.courses) for make in dict.fromkeys(quick) if make
+            )  # fmt: skip
+        way = _Way(course, judges, days, persons, today, undated, tests)
+        self._ways[change.course] = way
         return way
 
     def _welcome_of(self, course: CourseFact, rules: list[Rule]) -> _Welcome:

@@ -2,7 +2,7 @@
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -12,16 +12,17 @@ from sqlalchemy.orm import Session
 
 from studentcli import audit, errors
 from studentcli.database import Database
-from studentcli.facts import StudentFact
 from studentcli.records import RecordKind, RecordRow
-from studentcli.requests import Agreed, Decision, Policy, Promotion, Refusal, Request, Survey
+from studentcli.requests import Adds, Agreed, Decision, Policy, Promotion, Request, Survey
+from studentcli.rules import SeatedRows, one_by_one
 from studentcli.rules.deciding import unread
+from studentcli.services.about import Asker
 from studentcli.services.batch_options import BatchOptions, BatchResult, Reader, Result, Sink
 from studentcli.services.behind import WriteBehind, short_turns
 from studentcli.services.bulk import Load, open_load
 from studentcli.services.catalog import Saving
 from studentcli.services.exclusive import let_writers_on
-from studentcli.services.loading import Deciding
+from studentcli.services.loading import Decided, Deciding
 from studentcli.services.operations import Act, Recorder, count_outcomes
 from studentcli.services.parts import PartedBatch
 from studentcli.services.runs import begin_run, require_finished, same_file
@@ -99,21 +100,25 @@ class EnrollmentUnit:
 
     def process(self, items: list[Any]) -> list[Any]:
         """Decide the requests of a chunk, and have written what they change."""
-        requests = [item for item in items if isinstance(item, Request)]
-        students = self.deciding.load(requests)
+        asked = [item for item in items if isinstance(item, Request | Adds)]
+        askers = self.deciding.load(asked)
         if self._behind is not None:
             self._behind.go()
-        decisions = iter(self.decide(requests, students))
-        said = [item for item in items if not isinstance(item, Request | Agreed)]
-        self.deciding.facts.events += [unread(item) for item in said]
+        whose = iter(askers)
+        results: list[Any] = []
+        for item in items:
+            if isinstance(item, Request | Adds):
+                results += self.decide(item, next(whose))
+                continue
+            results.append(item)
+            if not isinstance(item, Agreed):
+                self.deciding.facts.events.append(unread(item))
         self.write()
-        return [next(decisions) if isinstance(item, Request) else item for item in items]
+        return results
 
-    def decide(
-        self, requests: list[Request], students: list[StudentFact | Refusal]
-    ) -> list[Decision]:
-        """Decide requests whose facts are loaded."""
-        return self.deciding.decide(requests, students)
+    def decide(self, asked: Request | Adds, by: Asker) -> Sequence[Decided]:
+        """Decide a request, or rows, whose facts are loaded."""
+        return self.deciding.decide_next(asked, by)
 
     def write(self) -> None:
         """Hand over what was decided; the states stay known: the tables may not hold them yet."""
@@ -129,9 +134,9 @@ class EnrollmentUnit:
 
     def count(self, results: list[Any], totals: Counter[str]) -> None:
         """Count outcomes; a row that cannot be read is a refused one."""
-        decisions = [result for result in results if isinstance(result, Decision)]
-        count_outcomes(decisions, totals)
-        unread = len(results) - len(decisions)
+        decided = [result for result in results if isinstance(result, Decision | SeatedRows)]
+        count_outcomes(decided, totals)
+        unread = len(results) - len(decided)
         if unread:
             totals["refused"] += unread
 
@@ -276,7 +281,7 @@ class Batch:
             work.count(results, result.totals)
             take(results, part.cells)
             if self._trail is not None and audit.is_on():
-                for decision in (r for r in results if isinstance(r, Decision)):
+                for decision in (r for r in one_by_one(results) if isinstance(r, Decision)):
                     self._trail.asked_and_decided(decision)
         self.verify()
         if result.refused and self.options.on_error == "abort":

@@ -5,7 +5,7 @@ a million rows take the same path; only the sets differ.
 """
 
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import astuple
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from studentcli.facts import (
 )
 from studentcli.models import Course
 from studentcli.requests import (
+    Adds,
     CourseWord,
     Decision,
     Policy,
@@ -30,7 +31,7 @@ from studentcli.requests import (
     Request,
     Wanted,
 )
-from studentcli.rules import Decider
+from studentcli.rules import Decider, SeatedRows
 from studentcli.services import about, statements
 from studentcli.services.resolve import (
     CourseIndex,
@@ -41,6 +42,8 @@ from studentcli.services.resolve import (
     possible_codes,
 )
 from studentcli.services.transcripts import Transcripts
+
+Decided = Decision | SeatedRows
 
 MOMENT: Final = 0.1
 """Seconds after which a lock was waited for: longer than taking it takes."""
@@ -317,34 +320,46 @@ class Deciding:
 
     # ── requests ──
 
-    def student(self, request: Request) -> StudentFact | Refusal:
-        """Find the student of a request among those locked."""
-        key = request.student
+    def load(self, asked: Sequence[Request | Adds]) -> list[about.Asker]:
+        """Load what the rules read about the students; gives who asks, for each item."""
+        askers = [
+            self._students(item.students) if isinstance(item, Adds) else self._student(item.student)
+            for item in asked
+        ]
+        named: dict[int, StudentFact] = {}
+        for by in askers:
+            those = by if isinstance(by, list) else [by]
+            named.update((s.student_id, s) for s in those if isinstance(s, StudentFact))
+        whole = self.transcripts.reads_whole_records
+        pairs = () if whole else set(about.pairs(self.index, asked, askers))
+        self.transcripts.read(list(named.values()), pairs)
+        self.require_waits_locked(named)
+        back_dated = about.back_dated(self.index, self.facts.courses, asked, askers)
+        self.transcripts.read_recorded(back_dated)
+        return askers
+
+    def _students(self, numbers: Sequence[str]) -> list[StudentFact | Refusal]:
+        known = self.numbers
+        return [known.get(number) or self._student(number) for number in numbers]
+
+    def _student(self, key: str | int) -> StudentFact | Refusal:
+        """Find a student among those locked."""
         found = self.facts.students.get(key) if isinstance(key, int) else self.numbers.get(key)
         return found or Refusal("unknown-student", f"there is no student {key}")
 
-    def load(self, requests: list[Request]) -> list[StudentFact | Refusal]:
-        """Load what the rules read about the students; gives the student of each request."""
-        known, find = self.numbers, self.student
-        students = [known.get(request.student) or find(request) for request in requests]
-        named = {s.student_id: s for s in students if isinstance(s, StudentFact)}
-        whole = self.transcripts.reads_whole_records
-        pairs = () if whole else set(about.pairs(self.index, requests, students))
-        self.transcripts.read(list(named.values()), pairs)
-        self.require_waits_locked(named)
-        courses = self.facts.courses
-        self.transcripts.read_recorded(about.back_dated(self.index, courses, requests, students))
-        return students
+    def decide(self, requests: list[Request]) -> list[Decision]:
+        """Load what requests are about, and decide them in their order."""
+        askers = self.load(requests)
+        decided = map(self.decide_next, requests, askers)
+        return [decision for (decision,) in decided if isinstance(decision, Decision)]
 
-    def decide(
-        self, requests: list[Request], students: list[StudentFact | Refusal] | None = None
-    ) -> list[Decision]:
-        """Decide requests in their order, loading what they are about unless `load` has done so."""
-        if students is None:
-            students = self.load(requests)
+    def decide_next(self, asked: Request | Adds, by: about.Asker) -> Sequence[Decided]:
+        """Decide a request, or rows, that were loaded; gives what came of it, in its order."""
         if self._decider is None:
             self._decider = Decider(self.index.find_for, self.facts, self.policy)
-        return list(map(self._decider.decide, requests, students))
+        if isinstance(asked, Adds):
+            return self._decider.decide_rows(asked, by)
+        return [self._decider.decide(asked, by)]
 
     def forget(self) -> None:
         """Let go of everybody: all is decided, and the memory is wanted for other things."""

@@ -16,7 +16,7 @@ from studentcli import audit
 from studentcli.database import Database
 from studentcli.models import CatalogEvent, Operation
 from studentcli.requests import Consequences, Decision
-from studentcli.rules import Seated
+from studentcli.rules import SeatedRows
 
 Done = TypeVar("Done", bound=Consequences)
 
@@ -161,13 +161,13 @@ class Recorder:
 
 
 def count_outcomes(
-    decisions: Iterable[Decision], totals: Counter[str] | None = None
+    decisions: Iterable[Decision | SeatedRows], totals: Counter[str] | None = None
 ) -> Counter[str]:
     """Count the outcomes by result, and the promotions under `promoted`."""
     totals = Counter() if totals is None else totals
     for decision in decisions:
-        if isinstance(decision, Seated):
-            totals[decision.result] += 1
+        if isinstance(decision, SeatedRows):
+            totals.update(decision.results)
             continue
         totals.update([outcome.result for outcome in decision.outcomes])
         if decision.promotions:

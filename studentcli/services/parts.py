@@ -7,6 +7,7 @@ its id and goes on after the rows that are done: no row is decided twice, none i
 """
 
 import itertools
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,8 @@ from sqlalchemy.orm import Session
 
 from studentcli import audit, errors
 from studentcli.models import Operation
-from studentcli.requests import Decision, Request, Survey
+from studentcli.requests import Adds, Decision, Request, Survey
+from studentcli.rules import one_by_one
 from studentcli.services.runs import ROWS_SO_FAR, begin_run, same_file
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ class Part:
         found = Survey(rows=self.rows)
         for items, _ in self.chunks:
             for item in items:
-                if isinstance(item, Request):
+                if isinstance(item, Request | Adds):
                     found.wanted.add(item)
         return found
 
@@ -72,12 +74,24 @@ def _chunks_after(chunks: Iterable[Any], done: int) -> Iterator[tuple[list[Any],
             done -= len(chunk.cells)
             continue
         left = dict(itertools.islice(chunk.cells.items(), done, None))
-        yield [item for item in chunk.items if _line(item) in left], left
+        yield list(_from_line(next(iter(left)), chunk.items)), left
         done = 0
 
 
-def _line(item: Any) -> int | None:
-    return (item.changes[0] if isinstance(item, Request) else item).line
+def _from_line(first: int, items: Iterable[Any]) -> Iterator[Any]:
+    """Leave out the items of the lines before one."""
+    for item in items:
+        if isinstance(item, Adds):
+            rest = item.cut(bisect_left(item.lines, first))
+            if rest:
+                yield rest
+        elif _line(item) >= first:
+            yield item
+
+
+def _line(item: Any) -> int:
+    first: Any = item.changes[0] if isinstance(item, Request) else item
+    return int(first.line)
 
 
 class PartedBatch:
@@ -140,7 +154,7 @@ class PartedBatch:
             done, taken = database.write(partial(self._carry, part), before_gate=True)
             trail.operation_id = done.operation_id
             for results, _ in taken if audit.is_on() else ():
-                for decision in (r for r in results if isinstance(r, Decision)):
+                for decision in (r for r in one_by_one(results) if isinstance(r, Decision)):
                     trail.asked_and_decided(decision)
         self.result.totals, self.result.operation_id = done.totals, done.operation_id
         self._rows += part.rows

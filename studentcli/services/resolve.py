@@ -1,6 +1,6 @@
 """Which course, term or student a word means. A word that could mean two things means none."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -94,6 +94,7 @@ class CourseIndex:
         self._by_code: dict[str, list[CourseFact]] = {}
         self._one: dict[CourseWord, CourseFact | Refusal] = {}
         self._found: dict[CourseWord, tuple[str | Refusal, list[CourseFact]]] = {}
+        self._of_adds: dict[CourseWord, tuple[int, ...]] = {}
         for course in courses:
             self.add(course)
 
@@ -104,6 +105,7 @@ class CourseIndex:
         self._by_code.setdefault(course.code, []).append(course)
         self._one.clear()
         self._found.clear()
+        self._of_adds.clear()
 
     def split(self, word: CourseWord) -> tuple[str | None, str]:
         """Split a word into the term it names, or none, and the rest."""
@@ -192,6 +194,14 @@ class CourseIndex:
         if change.action == "enroll" or word.term or self.default_term or self.split(word)[0]:
             return self._candidates(word)[1]
         return self.readings(word)
+
+    def possible_adds(self, words: Sequence[CourseWord]) -> list[tuple[int, ...]]:
+        """List, for each word, the ids of the courses that an add can turn out to mean."""
+        known = self._of_adds
+        for word in set(words):
+            if word not in known:
+                known[word] = tuple(course.course_id for course in self._candidates(word)[1])
+        return list(map(known.__getitem__, words))
 
     def named(self, change: Change) -> list[CourseFact]:
         """List the courses that a change can be about: the one that it gives up, too."""

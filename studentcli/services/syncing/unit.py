@@ -1,7 +1,7 @@
 """A sync inside its transaction: drops of the absent, the file's adds, then the queues, once."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Protocol
@@ -11,18 +11,20 @@ from sqlalchemy.orm import Session
 from studentcli.database import StartAgain
 from studentcli.facts import CourseFact, StudentFact
 from studentcli.requests import (
+    Adds,
     Agreed,
     Change,
     CourseWord,
-    Decision,
     Refusal,
     Request,
     Survey,
     Wanted,
 )
-from studentcli.rules import run_queues, touched_queues
+from studentcli.rules import one_by_one, run_queues, touched_queues
+from studentcli.services.about import Asker
 from studentcli.services.batches import BatchOptions, BatchResult, EnrollmentUnit, Reader
 from studentcli.services.bulk import Load
+from studentcli.services.loading import Decided
 from studentcli.services.operations import Act
 from studentcli.services.syncing import guards
 from studentcli.services.syncing.comparing import Comparison
@@ -196,19 +198,15 @@ class SyncUnit(EnrollmentUnit):
         withdraws = self.sync.absent == "withdraw" and not is_waiting
         return Change("withdraw" if withdraws else "drop", course_id, reason="not in the file")
 
-    def decide(
-        self, requests: list[Request], students: list[StudentFact | Refusal]
-    ) -> list[Decision]:
-        """Decide requests, and note which queues are to be run in the end."""
-        for request, student in zip(requests, students, strict=True):
-            if isinstance(student, StudentFact):
-                self._undate(request, student)
-        decisions = super().decide(requests, students)
-        for decision, student in zip(decisions, students, strict=True):
-            if isinstance(student, StudentFact):
-                touched, _ = touched_queues(decision, student, self.deciding.facts)
-                self._touched.update((course.course_id, None) for course in touched)
-        return decisions
+    def decide(self, asked: Request | Adds, by: Asker) -> Sequence[Decided]:
+        """Decide a request, and note which queues are to be run in the end."""
+        if isinstance(asked, Request) and isinstance(by, StudentFact):
+            self._undate(asked, by)
+        decided = super().decide(asked, by)
+        for decision in one_by_one(decided) if isinstance(by, StudentFact) else ():
+            touched, _ = touched_queues(decision, by, self.deciding.facts)
+            self._touched.update((course.course_id, None) for course in touched)
+        return decided
 
     def _undate(self, request: Request, student: StudentFact) -> None:
         """Let an add count from today where the enrollment was dropped since: the file is right.

@@ -1,0 +1,98 @@
+"""How the rows of an enrollments file become requests, and these the chunks of a batch."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+from studentcli import errors
+from studentcli.formats.source import Row
+from studentcli.requests import Adds, Change, CourseWord, Refusal, Request
+
+
+@dataclass(slots=True)
+class Unreadable:
+    """A row that cannot be read: it ends the request before it."""
+
+    line: int
+    refusal: Refusal
+
+
+class Plain(NamedTuple):
+    """Rows that are each plainly a request of one add, with their cells."""
+
+    adds: Adds
+    rows: list[list[str]]
+
+
+@dataclass
+class Chunk:
+    """Some rows, read: `items` in file order, and the cells of each line."""
+
+    items: list[Any]
+    cells: dict[int, list[str]]
+
+
+class Gathering:
+    """Puts rows together to requests, and these to chunks that end where a request ends.
+
+    Args:
+        read: reads a row: student, change, `request` cell.
+        size: rows of a chunk.
+    """
+
+    def __init__(
+        self, read: Callable[[int, list[str]], tuple[str, Change, str]], size: int
+    ) -> None:
+        self._read = read
+        self._size = size
+        self._open: tuple[Any, ...] | None = None
+        """What a row must say to belong to the last request."""
+        self.chunk = Chunk([], {})
+
+    def take(self, piece: Row | Plain) -> Iterator[Chunk]:
+        """Take the next rows in; gives the chunks that are full."""
+        if isinstance(piece, Plain):
+            yield from self._take_adds(*piece)
+        elif piece[1]:
+            yield from self._take_row(*piece)
+        else:
+            yield Chunk([], {})
+
+    def _take_adds(self, adds: Adds, rows: list[list[str]]) -> Iterator[Chunk]:
+        self._open = None
+        start = 0
+        while start < len(adds):
+            yield from self._full()
+            stop = min(start + self._size - len(self.chunk.cells), len(adds))
+            some = adds.cut(start, stop)
+            self.chunk.items.append(some)
+            self.chunk.cells.update(zip(some.lines, rows[start:stop], strict=True))
+            start = stop
+
+    def _take_row(self, line: int, cells: list[str]) -> Iterator[Chunk]:
+        item: Request | Unreadable
+        try:
+            student, change, request_cell = self._read(line, cells)
+        except errors.BadValue as error:
+            item, key = Unreadable(line, Refusal(error.code, error.message, error.hint)), None
+        else:
+            word = cast("CourseWord", change.course)
+            key = (student, request_cell or (word.term, change.effective_on))
+            request = self.chunk.items[-1] if key == self._open else None
+            if request is not None and (
+                request_cell or not any(word.may_be(c.course) for c in request.changes)
+            ):
+                request.changes.append(change)
+                self.chunk.cells[line] = cells
+                return
+            item = Request(student, [change])
+        yield from self._full()
+        self.chunk.items.append(item)
+        self.chunk.cells[line] = cells
+        self._open = key
+
+    def _full(self) -> Iterator[Chunk]:
+        """Give the chunk that is full, before anything more is put into it."""
+        if len(self.chunk.cells) >= self._size:
+            yield self.chunk
+            self.chunk = Chunk([], {})

@@ -1,0 +1,100 @@
+"""Rows that are read in columns come to what they come to row by row."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+from unittest.mock import patch
+
+from hypothesis import given
+
+from studentcli import errors
+from studentcli.formats import source as sources
+from studentcli.formats.native import EnrollmentReader
+from studentcli.formats.selection import Selection
+from studentcli.formats.source import CsvSource, Row
+from studentcli.requests import Adds
+from tests.strategies import drawn, on_a_database
+
+HEADERS = (
+    "action,student,course,term,section,effective_on",
+    "student,course",
+    "course,effective_on,student,reason,request",
+    "action,student,course,instead_of,override,reason,grade,_note",
+)
+CELLS: dict[str, tuple[str, ...]] = {
+    "action": ("enroll",) * 9 + ("drop", " enroll", "jump", ""),
+    "student": ("S1", "S2", "S3", "S4", "S5", " S1", "", "1.1E+03"),
+    "course": ("CS101", "CS102", "CS101-2", "2026FA/CS101", '"C\nS"', ""),
+    "term": ("2026FA",) * 5 + ("2026SP", ""),
+    "section": ("", "1", "2"),
+    "effective_on": ("", " ", "2026-09-01", "2026-09-02", "2026-09-02 ", "2026-13-01"),
+    "reason": ("",) * 9 + (" ", "why", '"two\r\nlines"', '"a\rb"'),
+    "request": ("",) * 9 + ("1", "2"),
+    "instead_of": ("",) * 9 + ("CS103",),
+    "override": ("",) * 9 + ("hold", "nothing"),
+    "grade": ("",) * 9 + ("A",),
+    "_note": ("", '"a ""quoted""\nnote"', "note"),
+}
+
+
+def content(rng: Random) -> str:
+    """Draw a file of which most rows are plain, with what else there is in files."""
+    header = rng.choice(HEADERS)
+    names = header.split(",")
+    usual = [cells[: rng.choice((1, len(cells)))] for cells in map(CELLS.__getitem__, names)]
+    lines = [header]
+    for _ in range(rng.randrange(40)):
+        cells = [rng.choice(some) for some in usual]
+        cells += ["more"] * (rng.random() < 0.02)
+        lines.append(rng.choice(("",) + (",".join(cells),) * 20))
+    return rng.choice(("\n", "\r\n", "\r")).join(lines) + rng.choice(("", "\n"))
+
+
+def read(path: Path, size: int, *, in_columns: bool, **options: Any) -> Any:
+    """Give the requests of a file, and which lines stand in which chunk."""
+
+    def row_by_row(reader: EnrollmentReader) -> Iterator[Row]:
+        return reader.source.rows()
+
+    try:
+        source = CsvSource(str(path), **options)
+    except errors.FileUnreadable as error:
+        return str(error)
+    reader = EnrollmentReader(source)
+    pieces = EnrollmentReader._pieces if in_columns else row_by_row
+    try:
+        with patch.object(EnrollmentReader, "_pieces", pieces), patch.object(sources, "ROWS", 7):
+            chunks = list(reader.chunks(size))
+    except errors.FileUnreadable as error:
+        return str(error)
+    finally:
+        source.close()
+    items = [item for chunk in chunks for item in chunk.items]
+    several = (item.requests() if isinstance(item, Adds) else [item] for item in items)
+    return [item for some in several for item in some], [chunk.cells for chunk in chunks]
+
+
+@on_a_database(200)
+@given(example=drawn(lambda rng: (content(rng), rng.choice((1, 3, 10, 100)))))
+def test_columns_give_what_rows_give(tmp_path_factory: Any, example: tuple[str, int]) -> None:
+    text, size = example
+    path = tmp_path_factory.getbasetemp() / "columns.csv"
+    path.write_text(text, newline="")
+
+    for options in ({}, {"selection": Selection(lines=((3, 20),))}):
+        assert read(path, size, in_columns=True, **options) == read(
+            path, size, in_columns=False, **options
+        )
+
+
+def test_plain_rows_are_read_in_columns(tmp_path: Path) -> None:
+    """Otherwise the comparison above would compare rows with rows."""
+    path = tmp_path / "plain.csv"
+    path.write_text("student,course\n" + "".join(f"S{n},CS101\n" for n in range(30)))
+    source = CsvSource(str(path))
+    (chunk,) = EnrollmentReader(source).chunks(100)
+    source.close()
+
+    assert [len(item) for item in chunk.items if isinstance(item, Adds)] == [28]
+    assert len(chunk.cells) == 30
