@@ -82,7 +82,8 @@ def test_columns_give_what_rows_give(tmp_path_factory: Any, example: tuple[str, 
     path = tmp_path_factory.getbasetemp() / "columns.csv"
     path.write_text(text, newline="")
 
-    for options in ({}, {"selection": Selection(lines=((3, 20),))}):
+    every: dict[str, Any] = {}
+    for options in (every, {"selection": Selection(lines=[(3, 20)])}):
         assert read(path, size, in_columns=True, **options) == read(
             path, size, in_columns=False, **options
         )
