@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from studentcli.facts import Event, FirstSeat
+from studentcli.facts import Event, written_out
 from studentcli.services.writer import COPY_FROM, EVENT_COLUMNS, add_events, finished_rows
 from tests.world import World
 
@@ -38,17 +38,16 @@ def test_events_arrive_in_their_order_with_every_column(world: World) -> None:
     runs = (1, 1_111, 12, 0, 100, 9, COPY_FROM)
     events: list[Any] = []
     for length in runs:
-        events += [FirstSeat(len(events) + n, 1, 2, TODAY) for n in range(length)]
+        events += [(len(events) + n, 1, 2, TODAY) for n in range(length)]
         events.append(other(len(events)))
 
     found = told(world, events)
 
     assert [int(row[2]) for row in found] == list(range(len(events)))
     assert [row[12] == ODD for row in found] == [isinstance(event, Event) for event in events]
-    assert found == told(world, [event.event() if isinstance(event, FirstSeat) else event
-                                 for event in events])  # fmt: skip
+    assert found == told(world, list(map(written_out, events)))
 
 
 def test_an_error_of_the_driver_comes_as_that_of_every_statement(world: World) -> None:
     with pytest.raises(DBAPIError):
-        told(world, [FirstSeat(1, 1, 2, TODAY)], table="nowhere")
+        told(world, [(1, 1, 2, TODAY)], table="nowhere")

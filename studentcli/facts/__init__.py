@@ -7,6 +7,7 @@ the same operation sees the one before. `Facts.move` is the only place where a s
 from studentcli.facts.courses import CourseFact, Courses, TermFact
 from studentcli.facts.moving import (
     FIRST_SEAT,
+    SHORT,
     Event,
     Facts,
     FirstSeat,
@@ -14,6 +15,7 @@ from studentcli.facts.moving import (
     Key,
     Mark,
     Move,
+    written_out,
 )
 from studentcli.facts.people import (
     NO_GRANTS,
@@ -30,6 +32,7 @@ __all__ = [
     "FIRST_SEAT",
     "NO_GRANTS",
     "NO_HOURS",
+    "SHORT",
     "CourseFact",
     "Courses",
     "EnrollmentFact",
@@ -46,4 +49,5 @@ __all__ = [
     "Move",
     "StudentFact",
     "TermFact",
+    "written_out",
 ]

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from studentcli.facts.courses import CourseFact, Courses
 from studentcli.facts.people import EnrollmentFact, Grant, StudentFact
@@ -32,25 +31,20 @@ FIRST_SEAT: Final = ("enroll", None, "enrolled")
 """Action and statuses of the event that tells all of a state: who never was there gets a seat."""
 
 
-class FirstSeat(NamedTuple):
-    """The event of a row by which somebody who never was in a course gets a seat in it.
+FirstSeat = tuple[int, int, int, date]
+"""The event of a row by which somebody who never was in a course gets a seat in it: line, student
+id, course id, date. It is the most common one by far, and all else of it is the same for everybody.
+"""
+SHORT: Final = 4
+"""How many fields a `FirstSeat` has; an `Event` has more."""
 
-    The most common one by far; all that is not here is the same for everybody.
-    """
 
-    line: int
-    student_id: int
-    course_id: int
-    effective_on: date
-
-    def event(self) -> Event:
-        """Write it out."""
-        line, student_id, course_id, on = self
+def written_out(event: tuple[Any, ...]) -> Event:
+    """Give an event with all of its fields, in the order of `Event`."""
+    if len(event) == SHORT:
+        line, student_id, course_id, on = event
         return Event(line, student_id, course_id, *FIRST_SEAT, None, None, None, on, None)
-
-
-new_first_seat: Final = partial(tuple.__new__, FirstSeat)
-"""Makes one of its fields: the class takes them one by one, at twice the time."""
+    return Event(*event)
 
 
 class Move(NamedTuple):
@@ -142,16 +136,20 @@ class Facts:
         after = self._seats.get(on)
         if after is None:
             after = self._seats[on] = self._share(_first(Move("enroll", "enrolled", on), None))
+        # What `CourseFact.put` does, for a million rows: without a call for every step of it.
         student_id, course_id = student.student_id, course.course_id
-        if student.load is not None:
-            student.load.sit(course)
-        student.enrollments.add(course_id, after)
+        load, enrollments = student.load, student.enrollments
+        if load is not None:
+            load.week |= course.week
+            load.add_hours(course)
+        enrollments.course_ids.append(course_id)
+        enrollments.states.append(after)
         course.taken += 1
-        self.events.append(
-            new_first_seat((line, student_id, course_id, on))
-            if line is not None and detail is None
-            else Event(line, student_id, course_id, *FIRST_SEAT, None, None, None, on, detail)
-        )
+        if line is not None and detail is None:
+            self.events.append((line, student_id, course_id, on))
+        else:
+            event = written_out((line, student_id, course_id, on))
+            self.events.append(event._replace(detail=detail))
 
     def grant(self, student: StudentFact, course_id: int, grant: Grant) -> None:
         """Let an override count for a student in a course."""
@@ -163,7 +161,7 @@ class Facts:
 
     def told(self) -> list[Event]:
         """Give the events that were not taken yet, every one written out."""
-        return [event.event() if isinstance(event, FirstSeat) else event for event in self.events]
+        return list(map(written_out, self.events))
 
     def take(self) -> tuple[dict[Key, EnrollmentFact], list[Event | FirstSeat]]:
         """Hand over what is to be written and recorded, and begin anew."""

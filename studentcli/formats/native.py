@@ -247,10 +247,13 @@ class EnrollmentReader:
 
 def _each(cells: Sequence[Any], known: dict[Any, Any], read: Callable[[Any], Any]) -> list[Any]:
     """Read the cells of a column, every different one once; `read` adds it to those known."""
-    for cell in set(cells):
-        if cell not in known:
-            read(cell)
-    return list(map(known.__getitem__, cells))
+    try:
+        return list(map(known.__getitem__, cells))
+    except KeyError:
+        for cell in set(cells):
+            if cell not in known:
+                read(cell)
+        return list(map(known.__getitem__, cells))
 
 
 def _require_width(cells: list[str], width: int) -> None:

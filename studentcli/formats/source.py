@@ -192,10 +192,9 @@ class CsvSource:
     def blocks(self) -> Iterator[Block]:
         """Read the records after the header that are meant, some hundred at a time."""
         if not self.selection.takes_all:
-            rows = self.rows()
-            while picked := list(itertools.islice(rows, ROWS)):
-                lines, cells = zip(*picked, strict=True)
-                yield lines, list(cells)
+            meant = self.rows()
+            while picked := list(itertools.islice(meant, ROWS)):
+                yield [line for line, _ in picked], [cells for _, cells in picked]
             return
         self.passed_over = 0
         with self._reader() as reader:
@@ -203,7 +202,9 @@ class CsvSource:
                 next(filter(None, reader), None)
                 line = reader.line_num + 1
                 while records := list(itertools.islice(reader, ROWS)):
-                    yield _numbered(records, line, reader.line_num + 1)
+                    lines, rows = _numbered(records, line, reader.line_num + 1)
+                    if rows:
+                        yield lines, rows
                     line = reader.line_num + 1
             except csv.Error:
                 for _ in self.records():  # only this reading knows the line, and raises

@@ -59,11 +59,14 @@ def credit_load_is_exceeded(case: Case) -> Refusal | None:
 
 def has_hours_for(course: CourseFact, _: Courses) -> IsPlain:
     """Tell who may take the credit hours of a course in addition."""
-    term_id, hours, of_term = course.term.term_id, course.credit_hours, course.term.max_credits
+    term_id, hours, limit = course.term.term_id, course.credit_hours, course.term.max_credits
+    most = None if limit is None else limit - hours
 
     def is_within(student: StudentFact, load: Load) -> bool:
-        limit = of_term if student.max_credits is None else student.max_credits
-        return limit is None or load.hours.get(term_id, NO_HOURS) + hours <= limit
+        taken = load.hours.get(term_id, NO_HOURS)
+        if student.max_credits is not None:
+            return taken + hours <= student.max_credits
+        return most is None or taken <= most
 
     return is_within
 

@@ -54,7 +54,9 @@ def place_for(case: Case, facts: Facts, sitting: Verdict) -> Place:
 
 def has_open_seat(course: CourseFact) -> bool:
     """Tell whether a free seat is for anybody: nobody waits for it, none is reserved."""
-    return not course.queue and not course.reserved and course.has_free_seat
+    if course.queue or course.reserved:
+        return False
+    return course.capacity is None or course.taken < course.capacity  # asked for every row
 
 
 def _has_room(case: Case) -> bool:

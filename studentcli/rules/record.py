@@ -7,7 +7,7 @@ from studentcli.conditions import Required
 from studentcli.facts import CourseFact, Courses, EnrollmentFact, Load, StudentFact, TermFact
 from studentcli.grades import scale
 from studentcli.requests import Refusal
-from studentcli.rules.case import Case, IsPlain
+from studentcli.rules.case import Case, IsPlain, everybody
 from studentcli.vocabulary import SEATED_STATUSES
 
 Taken = tuple[CourseFact, EnrollmentFact]
@@ -39,20 +39,20 @@ def prerequisite_is_missing(case: Case) -> Refusal | None:
 
 def has_what_is_required(course: CourseFact, courses: Courses) -> IsPlain:
     """Tell who meets the requirements of a course by the courses that there are now."""
-    groups = [
-        [(item, other) for item in group for other in map(courses.get, courses.of_code(item.code))
-         if other is not None and other is not course]
-        for group in course.requires
-    ]  # fmt: skip
     term = course.term
+    groups = [
+        [(item, courses[other]) for item in group for other in courses.of_code(item.code)]
+        for group in course.requires
+    ]
 
     def is_met(student: StudentFact, _: Load) -> bool:
         enrollments = student.enrollments
         for group in groups:
             for item, other in group:
-                found = enrollments.get(other.course_id)
-                if found is not None and found.is_seated and _is_met(item, (other, found), term):
-                    break
+                if other.course_id in enrollments.course_ids and other is not course:
+                    found = enrollments[other.course_id]
+                    if found.status in SEATED_STATUSES and _is_met(item, (other, found), term):
+                        break
             else:
                 return False
         return True
@@ -63,6 +63,8 @@ def has_what_is_required(course: CourseFact, courses: Courses) -> IsPlain:
 def has_no_other_of_its_code(course: CourseFact, courses: Courses) -> IsPlain:
     """Tell who never was in another course of the code."""
     others = [other for other in courses.of_code(course.code) if other != course.course_id]
+    if not others:
+        return everybody
     return lambda student, _: not any(other in student.enrollments for other in others)
 
 

@@ -27,9 +27,9 @@ from studentcli.requests import (
     Request,
 )
 from studentcli.rules.book import ALWAYS, CLEAR, FOR_A_SEAT, Rule, judge, rules_of
-from studentcli.rules.case import NOTHING, Case, IsPlain, new_case
+from studentcli.rules.case import NOTHING, Case, IsPlain, everybody, new_case
 from studentcli.rules.placing import has_open_seat
-from studentcli.rules.queue import detail_of
+from studentcli.rules.queue import detail_of, waits_of
 from studentcli.rules.requesting import FindCourse, decide
 
 _NONE: frozenset[int] = frozenset()
@@ -163,7 +163,9 @@ class Decider:
             request, student, self.find_course, self.facts, self.policy
         )
 
-    def straight(self, request: Request, student: StudentFact | Refusal) -> Decision | None:
+    def straight(  # noqa: PLR0911  (every way out says that it is not plainly so)
+        self, request: Request, student: StudentFact | Refusal
+    ) -> Decision | None:
         """Give a free seat, or the one that is there, when nothing is in the way; else none."""
         changes = request.changes
         change = changes[0]
@@ -175,9 +177,11 @@ class Decider:
         ):
             return None
         way = self._ways.get(change.course) or self._find(change, student)
-        if way is None or student.load_of(self.facts.courses).waits:
+        if way is None:
             return None
         course, judges, days, persons, today, undated, _ = way
+        if student.load_of(self.facts.courses).waits and self._moves_on(student, course):
+            return None
         facts, on = self.facts, change.effective_on or undated
         known = student.enrollments.get(course.course_id)
         if known is not None or not has_open_seat(course):
@@ -210,42 +214,45 @@ class Decider:
         Returns:
             What came of them, in their order.
         """
-        quickly = self._quickly
+        courses, seat = self.facts.courses, self.facts.seat
         ways = self._ways_of(adds, students)
         seated = SeatedRows(adds, 0, students, ways)
         found: list[Decision | SeatedRows] = [seated]
         rows: Any = zip(adds.lines, students, ways, adds.days, strict=True)
         for at, (line, student, way, day) in enumerate(rows):
-            result = None if way is None else quickly(line, student, way, day)
-            if result is not None:
-                seated.results.append(result)
-                continue
+            if way is not None and way.tests is not None:
+                course, _, days, persons, today, undated, tests = way
+                on = day or undated
+                load = student.load or student.load_of(courses)
+                enrollments = student.enrollments
+                if load.waits and self._moves_on(student, course):
+                    pass
+                elif course.course_id in enrollments.course_ids:
+                    known = enrollments[course.course_id]
+                    if known.status == "enrolled" and on <= today:
+                        seated.results.append("unchanged")
+                        continue
+                elif (
+                    on in days
+                    and (student.status, student.tags, student.holds) in persons
+                    and has_open_seat(course)
+                ):
+                    for is_plain in tests:
+                        if not is_plain(student, load):
+                            break
+                    else:
+                        seat(student, course, on, line, None)
+                        seated.results.append("enrolled")
+                        continue
             found.append(self.decide(adds.request(at), student))
             seated = SeatedRows(adds, at + 1, students, ways)
             found.append(seated)
         return found
 
-    def _quickly(self, line: int, student: StudentFact, way: _Way, day: date | None) -> str | None:
-        """Seat the student of a row, or find the seat that is there, where it is plainly so."""
-        course, _, days, persons, today, undated, tests = way
-        load = student.load or student.load_of(self.facts.courses)
-        if tests is None or load.waits:
-            return None
-        on, enrollments = day or undated, student.enrollments
-        if course.course_id in enrollments:
-            is_so = on <= today and enrollments[course.course_id].status == "enrolled"
-            return "unchanged" if is_so else None
-        if (
-            on not in days
-            or (student.status, student.tags, student.holds) not in persons
-            or not has_open_seat(course)
-        ):
-            return None
-        for is_plain in tests:
-            if not is_plain(student, load):
-                return None
-        self.facts.seat(student, course, on, line, None)
-        return "enrolled"
+    def _moves_on(self, student: StudentFact, course: CourseFact) -> bool:
+        """Tell whether a seat can be what a student lacks who waits for another course."""
+        waits = waits_of(student, self.facts)
+        return any(other.is_taken_with(course.code) for other in waits)
 
     def _ways_of(self, adds: Adds, students: Sequence[StudentFact | Refusal]) -> list[_Way | None]:
         """Find the way of each row; there is none where student or course is not found."""
@@ -276,9 +283,8 @@ class Decider:
         quick = [rule.is_plain for rule in rules if rule.looks_at == "record"]
         tests = None
         if None not in quick:
-            tests = tuple(
-                make(course, self.facts.courses) for make in dict.fromkeys(quick) if make
-            )  # fmt: skip
+            made = (make(course, self.facts.courses) for make in dict.fromkeys(quick) if make)
+            tests = tuple(is_plain for is_plain in made if is_plain is not everybody)
         way = _Way(course, judges, days, persons, today, undated, tests)
         self._ways[change.course] = way
         return way

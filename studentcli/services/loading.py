@@ -326,16 +326,18 @@ class Deciding:
             self._students(item.students) if isinstance(item, Adds) else self._student(item.student)
             for item in asked
         ]
-        named: dict[int, StudentFact] = {}
+        each: dict[Any, None] = {}
         for by in askers:
-            those = by if isinstance(by, list) else [by]
-            named.update((s.student_id, s) for s in those if isinstance(s, StudentFact))
+            each.update(dict.fromkeys(by if isinstance(by, list) else [by]))
+        students = [by for by in each if isinstance(by, StudentFact)]
         whole = self.transcripts.reads_whole_records
         pairs = () if whole else set(about.pairs(self.index, asked, askers))
-        self.transcripts.read(list(named.values()), pairs)
-        self.require_waits_locked(named)
-        back_dated = about.back_dated(self.index, self.facts.courses, asked, askers)
-        self.transcripts.read_recorded(back_dated)
+        self.transcripts.read(students, pairs)
+        if self.transcripts.waits:
+            self.require_waits_locked({student.student_id for student in students})
+        if any(map(self._is_locked, self.transcripts.met)):
+            back_dated = about.back_dated(self.index, self.facts.courses, asked, askers)
+            self.transcripts.read_recorded(back_dated)
         return askers
 
     def _students(self, numbers: Sequence[str]) -> list[StudentFact | Refusal]:

@@ -34,7 +34,8 @@ from studentcli.services.resolve import is_sqlite, read_text
 class Transcripts:
     """Reads the records of locked students into the facts.
 
-    `waits` collects (student id, course id) of the queues in which they were found to wait.
+    `waits` collects (student id, course id) of the queues in which they were found to wait, `met`
+    the ids of all courses in which the tables had them.
     """
 
     def __init__(self, session: Session, facts: Facts, terms: Iterable[TermFact]) -> None:
@@ -43,6 +44,7 @@ class Transcripts:
         self.terms = {term.term_id: term for term in terms}
         self.is_sqlite = is_sqlite(session)
         self.waits: list[Key] = []
+        self.met: set[int] = set()
         self.load: Load | None = None
         self.is_about_leaving = False
         """Whether anybody leaves a course: another one may be taken together with it."""
@@ -118,6 +120,7 @@ class Transcripts:
         if course_id in enrollments:
             return  # moved since, and not written yet
         student.load = None
+        self.met.add(course_id)
         course = self.facts.courses.get(course_id)
         if course is not None:
             course_id = course.course_id  # one number for all who hold it

@@ -15,7 +15,16 @@ from sqlalchemy import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from studentcli.facts import FIRST_SEAT, EnrollmentFact, Event, Facts, FirstSeat, Key
+from studentcli.facts import (
+    FIRST_SEAT,
+    SHORT,
+    EnrollmentFact,
+    Event,
+    Facts,
+    FirstSeat,
+    Key,
+    written_out,
+)
 from studentcli.models import EnrollmentEvent
 
 Row = tuple[Any, ...]
@@ -37,8 +46,6 @@ EVENT_COLUMNS: Final = (
 )  # fmt: skip
 
 
-_SHORT: Final = len(FirstSeat._fields)
-"""How many fields the most common event has; every other one has more."""
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 """How COPY reads what would end a cell or a line."""
 _LINES: Final = 500
@@ -102,8 +109,8 @@ def finished_rows(
         )  # fmt: skip
         (moved if state.in_table else new).append(row)
     recorded = [
-        (event[0], event[1], event[2], stored[event[3]]) if isinstance(event, FirstSeat)
-        else (*event[:9], stored[event[9]], event[10])
+        (*event[:9], stored[event[9]], event[10]) if isinstance(event, Event)
+        else (event[0], event[1], event[2], stored[event[3]])
         for event in events
     ]  # fmt: skip
     return Rows(new, moved, recorded, Stamp(operation_id, stored[recorded_at]))
@@ -114,7 +121,7 @@ def write_rows(connection: Connection, rows: Rows) -> None:
     new, moved = _laid_out(rows)
     update_many(connection, moved)
     if not _is_sqlite(connection) and len(new) + len(rows.events) < COPY_FROM:
-        told = [(*rows.stamp, *_long(event)) for event in rows.events]
+        told = [(*rows.stamp, *written_out(event)) for event in rows.events]
         _add_few(connection, {STATES: (STATE_COLUMNS, new), EVENTS: (EVENT_COLUMNS, told)})
         return
     add_many(connection, STATES, STATE_COLUMNS, new)
@@ -128,7 +135,7 @@ def _laid_out(rows: Rows) -> tuple[list[Row], list[Row]]:
     """
     first = {
         event[1:3]: (*event[1:3], event[5], event[9], event[9], None, None, None)
-        for event in map(_long, rows.events)
+        for event in map(written_out, rows.events)
         if event[3:6] == FIRST_SEAT
     }
     last = {row[:2]: row for row in rows.moved}
@@ -154,16 +161,9 @@ def add_events(connection: Connection, table: str, rows: Rows) -> None:
         _tell_sqlite(connection, table, rows)
         return
     # The short ones are told by a pattern in which only what differs is left out.
-    head, short = _copied(rows.stamp), _copied((*rows.stamp, *_long(("%s",) * _SHORT)))
-    lines = (
-        short % row if len(row) == _SHORT else f"{head}\t{_copied(row)}" for row in rows.events
-    )
+    head, short = _copied(rows.stamp), _copied((*rows.stamp, *written_out(("%s",) * SHORT)))
+    lines = (short % row if len(row) == SHORT else f"{head}\t{_copied(row)}" for row in rows.events)
     _copy(connection, table, EVENT_COLUMNS, lines)
-
-
-def _long(event: Row) -> Row:
-    """Give an event with every column but the stamp."""
-    return FirstSeat(*event).event() if len(event) == _SHORT else event
 
 
 def _tell_sqlite(connection: Connection, table: str, rows: Rows) -> None:
@@ -175,7 +175,7 @@ def _tell_sqlite(connection: Connection, table: str, rows: Rows) -> None:
     with _usual_errors(connection, begin):
         cursor: Any = connection.connection.cursor()
         for width, alike in itertools.groupby(rows.events, len):
-            if width != _SHORT:
+            if width != SHORT:
                 cursor.executemany(begin + long, alike)
                 continue
             for run in _runs(list(alike)):
