@@ -8,6 +8,7 @@ from studentcli.facts.courses import CourseFact, Courses, TermFact
 from studentcli.facts.moving import (
     FIRST_SEAT,
     SHORT,
+    STATES,
     Event,
     Facts,
     FirstSeat,
@@ -33,6 +34,7 @@ __all__ = [
     "NO_GRANTS",
     "NO_HOURS",
     "SHORT",
+    "STATES",
     "CourseFact",
     "Courses",
     "EnrollmentFact",

@@ -95,7 +95,6 @@ class Facts:
     events: list[Event | FirstSeat] = field(default_factory=list)
     journal: list[JournalEntry] | None = None
     _states: dict[EnrollmentFact, EnrollmentFact] = field(default_factory=dict)
-    _loaded: dict[tuple[object, ...], EnrollmentFact] = field(default_factory=dict)
     _seats: dict[date, EnrollmentFact] = field(default_factory=dict)
 
     def locked(self) -> Iterator[CourseFact]:
@@ -116,7 +115,7 @@ class Facts:
             # What is not about to be written has been: the table has, or gets, a row for it.
             after = _after(before, step, place, in_table=before.in_table or key not in self.changed)
         if place is None and instead_of is None:
-            after = self._share(after)
+            after = self.share(after)
         event = Event(line, *key, action, from_status, to_status, place, grade, None, on, detail)
         if self.journal is not None:
             self.journal.append(JournalEntry(key, before, key in self.changed))
@@ -135,7 +134,7 @@ class Facts:
         """
         after = self._seats.get(on)
         if after is None:
-            after = self._seats[on] = self._share(_first(Move("enroll", "enrolled", on), None))
+            after = self._seats[on] = self.share(_first(Move("enroll", "enrolled", on), None))
         # What `CourseFact.put` does, for a million rows: without a call for every step of it.
         student_id, course_id = student.student_id, course.course_id
         load, enrollments = student.load, student.enrollments
@@ -169,25 +168,13 @@ class Facts:
         self.changed, self.events = {}, []
         return taken
 
-    def shared(
-        self, status: str, enrolled_on: date, since: date, grade: str | None
-    ) -> EnrollmentFact:
-        """Give the state of an enrollment that has no place in a queue, as the table holds it."""
-        key = (status, enrolled_on, since, grade)
-        found = self._loaded.get(key)
-        if found is None:
-            fact = EnrollmentFact(status, enrolled_on, since, since, grade=grade)
-            found = self._loaded[key] = self._share(fact)
-        return found
-
-    def _share(self, state: EnrollmentFact) -> EnrollmentFact:
+    def share(self, state: EnrollmentFact) -> EnrollmentFact:
         """Give one object for all states that are equal.
 
         A batch remembers a million enrollments, and they differ in little but their days.
         """
         if len(self._states) >= STATES:
             self._states.clear()
-            self._loaded.clear()
             self._seats.clear()
         return self._states.setdefault(state, state)
 

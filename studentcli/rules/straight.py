@@ -180,8 +180,6 @@ class Decider:
         if way is None:
             return None
         course, judges, days, persons, today, undated, _ = way
-        if student.load_of(self.facts.courses).waits and self._moves_on(student, course):
-            return None
         facts, on = self.facts, change.effective_on or undated
         known = student.enrollments.get(course.course_id)
         if known is not None or not has_open_seat(course):
@@ -198,6 +196,8 @@ class Decider:
         for refusal_of in judges:
             if refusal_of(case) is not None:
                 return None
+        if self._moves_on(student, course):
+            return None
         detail = detail_of(case, _NO_RULES) if change.reason else None
         facts.seat(student, course, on, change.line, detail)
         return Seated(request, student, course, on, "enrolled")
@@ -222,12 +222,8 @@ class Decider:
         for at, (line, student, way, day) in enumerate(rows):
             if way is not None and way.tests is not None:
                 course, _, days, persons, today, undated, tests = way
-                on = day or undated
-                load = student.load or student.load_of(courses)
-                enrollments = student.enrollments
-                if load.waits and self._moves_on(student, course):
-                    pass
-                elif course.course_id in enrollments.course_ids:
+                on, enrollments = day or undated, student.enrollments
+                if course.course_id in enrollments.course_ids:
                     known = enrollments[course.course_id]
                     if known.status == "enrolled" and on <= today:
                         seated.results.append("unchanged")
@@ -237,13 +233,15 @@ class Decider:
                     and (student.status, student.tags, student.holds) in persons
                     and has_open_seat(course)
                 ):
+                    load = student.load or student.load_of(courses)
                     for is_plain in tests:
                         if not is_plain(student, load):
                             break
                     else:
-                        seat(student, course, on, line, None)
-                        seated.results.append("enrolled")
-                        continue
+                        if not (load.waits and self._moves_on(student, course)):
+                            seat(student, course, on, line, None)
+                            seated.results.append("enrolled")
+                            continue
             found.append(self.decide(adds.request(at), student))
             seated = SeatedRows(adds, at + 1, students, ways)
             found.append(seated)
@@ -251,7 +249,7 @@ class Decider:
 
     def _moves_on(self, student: StudentFact, course: CourseFact) -> bool:
         """Tell whether a seat can be what a student lacks who waits for another course."""
-        waits = waits_of(student, self.facts)
+        waits = waits_of(student, self.facts)  # none for most
         return any(other.is_taken_with(course.code) for other in waits)
 
     def _ways_of(self, adds: Adds, students: Sequence[StudentFact | Refusal]) -> list[_Way | None]:

@@ -45,41 +45,54 @@ def back_dated(
         asked: requests and rows in their order.
         askers: of each of them, loaded.
     """
-    dated: dict[Key, None] = {}
-    moved: set[Key] = set()
-    for student, change in _about_enrollments(index, asked, askers):
+    found = _BackDated(index, courses)
+    for item, by in zip(asked, askers, strict=True):
+        if isinstance(item, Adds):
+            found.look_at_rows(item, by)
+        elif isinstance(by, StudentFact) and by.enrollments:
+            for change in item.changes:
+                found.look_at(by, change)
+    return [key for key in found.dated if key in found.moved]
+
+
+class _BackDated:
+    """Pairs whose change is not later than how the enrollment stands, and pairs that can move."""
+
+    def __init__(self, index: CourseIndex, courses: Courses) -> None:
+        self._index = index
+        self._courses = courses
+        self.dated: dict[Key, None] = {}
+        self.moved: set[Key] = set()
+
+    def look_at(self, student: StudentFact, change: Change) -> None:
+        """Look at a change of a student."""
         enrollments = student.enrollments
         given_up: set[int | None] = set()  # once there is a seat in another course
-        if student.load_of(courses).waits:
+        if student.load_of(self._courses).waits:
             given_up = {enrollment.instead_of for enrollment in enrollments.values()}
         on, is_swap = change.effective_on, change.instead_of is not None
-        for course in index.named(change):
+        for course in self._index.named(change):
             enrollment = enrollments.get(course.course_id)
             if enrollment is None:
                 continue
             key = student.student_id, course.course_id
             if on is not None and on <= enrollment.status_since:
-                dated[key] = None
+                self.dated[key] = None
             stays = TRANSITIONS[enrollment.status, change.action] == UNCHANGED
             if is_swap or not stays or course.course_id in given_up:
-                moved.add(key)
-    return [key for key in dated if key in moved]
+                self.moved.add(key)
 
-
-def _about_enrollments(
-    index: CourseIndex, asked: Sequence[Request | Adds], askers: Sequence[Asker]
-) -> Iterator[tuple[StudentFact, Change]]:
-    """Give the changes of students who are, or were, in a course that is named."""
-    for item, by in zip(asked, askers, strict=True):
-        if isinstance(item, Adds):
-            rows = zip(by, index.possible_adds(item.courses), strict=True)
-            for at, (student, course_ids) in enumerate(rows):
-                if isinstance(student, StudentFact):
-                    enrollments = student.enrollments
-                    for course_id in course_ids:
-                        if course_id in enrollments:
-                            yield student, item.change(at)
-                            break
-        elif isinstance(by, StudentFact) and by.enrollments:
-            for change in item.changes:
-                yield by, change
+    def look_at_rows(self, adds: Adds, students: Sequence[Any]) -> None:
+        """Look at rows: most are about no enrollment, or of who is enrolled and waits nowhere."""
+        named = self._index.possible_adds(adds.courses)
+        rows = zip(students, named, adds.days, strict=True)
+        for at, (student, course_ids, on) in enumerate(rows):
+            for course_id in course_ids if isinstance(student, StudentFact) else ():
+                enrollments = student.enrollments
+                if course_id not in enrollments.course_ids:
+                    continue
+                state = enrollments[course_id]
+                if state.status != "enrolled" or student.load_of(self._courses).waits:
+                    self.look_at(student, adds.change(at))
+                elif on is not None and on <= state.status_since:
+                    self.dated[student.student_id, course_id] = None

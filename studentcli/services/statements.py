@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     Select,
+    TextClause,
     TextualSelect,
     func,
     null,
@@ -164,12 +165,12 @@ def pair_parameters(keys: list[tuple[int, int]], *, is_sqlite: bool) -> dict[str
 
 
 @cache
-def records(*, is_sqlite: bool, whole: bool) -> TextualSelect:
+def records(*, is_sqlite: bool, whole: bool) -> TextClause:
     """Select what the rules read about the students of `:students`, in one statement.
 
     Rows of four kinds share the columns: enrollments (the `whole` record of a student, else those
     of the pairs that `pair_parameters` gives; with `:known` the courses of a whole record that are
-    not in it), holds and overrides that were not taken back.
+    not in it), holds and overrides that were not taken back. Dates come as they are stored.
     """
     mine = "IN (SELECT value FROM json_each(:students))" if is_sqlite else "= ANY(:students)"
     enrollments = (
@@ -203,12 +204,7 @@ def records(*, is_sqlite: bool, whole: bool) -> TextualSelect:
             f" WHERE c.id IN (SELECT course_id FROM student_courses WHERE student_id {mine})"
             f" AND NOT (c.id {known})"
         )
-    table = StudentCourses
-    return text(" UNION ALL ".join(arms)).columns(
-        Course.title, table.student_id, table.course_id, table.status, table.grade, Course.requires,
-        Course.corequisites, table.enrolled_on, table.status_since, table.queue_place,
-        table.instead_of_id,
-    )  # fmt: skip
+    return text(" UNION ALL ".join(arms))
 
 
 @cache

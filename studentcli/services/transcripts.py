@@ -1,6 +1,6 @@
 """What the rules read about students beside their own row: enrollments, holds, overrides."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -15,6 +15,7 @@ from studentcli.conditions import parse_corequisites, parse_requirements
 from studentcli.database import StartAgain, list_parameter
 from studentcli.facts import (
     NO_GRANTS,
+    STATES,
     CourseFact,
     EnrollmentFact,
     Facts,
@@ -45,6 +46,8 @@ class Transcripts:
         self.is_sqlite = is_sqlite(session)
         self.waits: list[Key] = []
         self.met: set[int] = set()
+        self._states: dict[tuple[Any, ...], EnrollmentFact] = {}
+        """States that many share, by what the table says of them."""
         self.load: Load | None = None
         self.is_about_leaving = False
         """Whether anybody leaves a course: another one may be taken together with it."""
@@ -102,48 +105,63 @@ class Transcripts:
         for student in students:
             student.is_loaded = whole
             student.holds, student.grants = (), NO_GRANTS
+        self._put_enrollments(self._put_others(self._rows(query, parameters)))
+
+    def _put_others(self, rows: Iterable[Any]) -> Iterator[Any]:
+        """Take in what else was read, and give the enrollments."""
         put: dict[str, Callable[..., None]] = {
             statements.HOLD: self._put_hold,
             statements.GRANT: self._put_grant,
             statements.COURSE: self._put_course,
         }
-        for row in self._rows(query, parameters):
+        for row in rows:
             if row[0] == statements.ENROLLMENT:
-                self._put_enrollment(*row)
-                continue
-            put[row[0]](*row[1:])
+                yield row
+            else:
+                put[row[0]](*row[1:])
 
-    def _put_enrollment(self, *row: Any) -> None:
-        _, student_id, course_id, status, grade, _, _, enrolled_on, since, place, instead_of = row
-        student = self.facts.students[student_id]
-        enrollments = student.enrollments
-        if course_id in enrollments:
-            return  # moved since, and not written yet
-        student.load = None
-        self.met.add(course_id)
-        course = self.facts.courses.get(course_id)
-        if course is not None:
-            course_id = course.course_id  # one number for all who hold it
-        if status == "waitlisted":
-            self.waits.append((student_id, course_id))
-            if course is not None and course.is_locked:
-                enrollments[course_id] = course.queue[student_id]
-                return
-            enrollments[course_id] = EnrollmentFact(
-                status, enrolled_on, since, since, place, grade, instead_of
-            )
-        else:
-            enrollments[course_id] = self.facts.shared(status, enrolled_on, since, grade)
+    def _put_enrollments(self, rows: Iterable[Any]) -> None:
+        """Take enrollments in: of a nightly file as many as it has rows."""
+        students, courses, states = self.facts.students, self.facts.courses, self._states
+        for row in rows:
+            _, student_id, course_id, status, grade, _, _, enrolled_on, since, place, old = row
+            student = students[student_id]
+            enrollments = student.enrollments
+            if course_id in enrollments.course_ids:
+                continue  # moved since, and not written yet
+            student.load = None
+            self.met.add(course_id)
+            course = courses.get(course_id)
+            if course is not None:
+                course_id = course.course_id  # one number for all who hold it
+            key = status, enrolled_on, since, grade
+            if status == "waitlisted":
+                self.waits.append((student_id, course_id))
+                state = (
+                    course.queue[student_id] if course is not None and course.is_locked
+                    else _state(key, place, old)
+                )  # fmt: skip
+            else:
+                state = states.get(key) or self._share(key)
+            enrollments.course_ids.append(course_id)
+            enrollments.states.append(state)
+
+    def _share(self, key: tuple[str, Any, Any, str | None]) -> EnrollmentFact:
+        if len(self._states) >= STATES:
+            self._states.clear()
+        state = self._states[key] = self.facts.share(_state(key))
+        return state
 
     def _put_hold(self, student_id: int, hold_id: int, *row: Any) -> None:
         blocks, kind, reason, _, from_on, until_on, *_ = row
         student = self.facts.students[student_id]
-        student.holds = (*student.holds, HoldFact(hold_id, kind, blocks, reason, from_on, until_on))
+        hold = HoldFact(hold_id, kind, blocks, reason, _day(from_on), _day(until_on))
+        student.holds = (*student.holds, hold)
 
     def _put_grant(self, student_id: int, course_id: int, *row: Any) -> None:
         rule, _, _, _, until_on, _, _, override_id = row
         student = self.facts.students[student_id]
-        self.facts.grant(student, course_id, Grant(override_id, rule, until_on))
+        self.facts.grant(student, course_id, Grant(override_id, rule, _day(until_on)))
 
     def _put_course(self, term_id: int, course_id: int, *row: Any) -> None:
         """Take a course in that is only some student's other course."""
@@ -185,6 +203,20 @@ class Transcripts:
             enrollments[course_id] = own
             if known.status == "waitlisted":
                 self.facts.courses[course_id].queue[student_id] = own
+
+
+def _state(
+    key: tuple[str, Any, Any, str | None], place: int | None = None, old: int | None = None
+) -> EnrollmentFact:
+    """Give the state of an enrollment as the table holds it: status, dates and grade."""
+    status, enrolled_on, since, grade = key
+    since = _day(since)
+    return EnrollmentFact(status, _day(enrolled_on), since, since, place, grade, old)
+
+
+def _day(value: Any) -> Any:
+    """Give a date that is stored: SQLite holds it as text."""
+    return date.fromisoformat(value) if isinstance(value, str) else value
 
 
 def _without_undone(rows: list[Any]) -> list[Any]:
