@@ -1,9 +1,9 @@
 """What is asked for and what came of it: plain data, the same for a command, a CSV row and HTTP."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from studentcli import errors
@@ -100,6 +100,38 @@ class Request:
     changes: list[Change]
 
 
+Other = TypeVar("Other")
+
+
+@dataclass(slots=True)
+class Column:
+    """Values of some rows, of which many are equal: where each of them stands in a table.
+
+    Args:
+        table: the different values; many columns share one.
+        at: of each row.
+    """
+
+    table: list[Any]
+    at: Sequence[int]
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.at)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Give the value of each row."""
+        return map(self.table.__getitem__, self.at)
+
+    def __getitem__(self, row: int) -> Any:
+        """Give the value of one row."""
+        return self.table[self.at[row]]
+
+    def of(self, others: Sequence[Other]) -> list[Other]:
+        """Give for each row what stands at its place in another table."""
+        return list(map(others.__getitem__, self.at))
+
+
 @dataclass(slots=True)
 class Adds:
     """Rows of a file that are each a request to add one course and no more, column by column.
@@ -114,9 +146,9 @@ class Adds:
     """
 
     lines: Sequence[int]
-    students: Sequence[str]
-    courses: Sequence[CourseWord]
-    days: Sequence[date | None]
+    students: Column
+    courses: Column
+    days: Column
 
     def __len__(self) -> int:
         """How many rows."""
@@ -137,7 +169,8 @@ class Adds:
     def cut(self, start: int, stop: int | None = None) -> "Adds":
         """Give some of the rows."""
         some = slice(start, stop)
-        return Adds(self.lines[some], self.students[some], self.courses[some], self.days[some])
+        columns = self.students, self.courses, self.days
+        return Adds(self.lines[some], *(Column(c.table, c.at[some]) for c in columns))
 
 
 @dataclass

@@ -51,7 +51,7 @@ def content(rng: Random) -> str:
     return rng.choice(("\n", "\r\n", "\r")).join(lines) + rng.choice(("", "\n"))
 
 
-def read(path: Path, size: int, *, in_columns: bool, **options: Any) -> Any:
+def read(path: Path, size: int, *, in_columns: bool, cells: bool = True, **options: Any) -> Any:
     """Give the requests of a file, and which lines stand in which chunk."""
 
     def row_by_row(reader: EnrollmentReader) -> Iterator[Row]:
@@ -62,6 +62,7 @@ def read(path: Path, size: int, *, in_columns: bool, **options: Any) -> Any:
     except errors.FileUnreadable as error:
         return str(error)
     reader = EnrollmentReader(source)
+    reader.keeps_cells = cells
     pieces = EnrollmentReader._pieces if in_columns else row_by_row
     try:
         with patch.object(EnrollmentReader, "_pieces", pieces), patch.object(sources, "ROWS", 7):
@@ -84,9 +85,16 @@ def test_columns_give_what_rows_give(tmp_path_factory: Any, example: tuple[str, 
 
     every: dict[str, Any] = {}
     for options in (every, {"selection": Selection(lines=[(3, 20)])}):
-        assert read(path, size, in_columns=True, **options) == read(
-            path, size, in_columns=False, **options
-        )
+        wanted = read(path, size, in_columns=False, **options)
+        assert read(path, size, in_columns=True, **options) == wanted
+        without = read(path, size, in_columns=True, cells=False, **options)
+        if isinstance(wanted, str):
+            assert without == wanted
+            continue
+        assert without[0] == wanted[0]
+        for some, all_of_them in zip(without[1], wanted[1], strict=True):
+            assert list(some) == list(all_of_them)
+            assert all(kept in ([], all_of_them[line]) for line, kept in some.items())
 
 
 def test_plain_rows_are_read_in_columns(tmp_path: Path) -> None:

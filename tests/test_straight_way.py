@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
+from itertools import groupby
 from random import Random
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given
 
 from studentcli.facts import Courses, Facts, StudentFact
 from studentcli.formats.native import ENROLLMENT_COLUMNS
-from studentcli.requests import Adds, Change, Decision, Policy, Refusal, Request, Wanted
+from studentcli.requests import Adds, Change, Column, Decision, Policy, Refusal, Request, Wanted
 from studentcli.rules import Decider, SeatedRows, decide, one_by_one
 from studentcli.rules.book import ADDING
 from studentcli.rules.case import Case
@@ -167,22 +168,32 @@ def test_the_straight_way_gives_what_the_full_one_gives(
 
 def in_columns(requests: list[Request]) -> list[Request | Adds]:
     """Put the requests that are plainly adds together, as the reader of a file does."""
+    tables: tuple[list[Any], ...] = ([], [], [])
     items: list[Request | Adds] = []
-    for request in requests:
-        (one, *more), bare = request.changes, Change("enroll", 0)
-        words = (one.action, one.reason, one.overrides, one.instead_of, one.grade)
-        is_plain = words == (bare.action, None, bare.overrides, None, None) and not more
-        if not is_plain:
-            items.append(request)
+    for plain, alike in groupby(requests, is_plain):
+        some = list(alike)
+        if not plain:
+            items += some
             continue
-        if not (items and isinstance(items[-1], Adds)):
-            items.append(Adds([], [], [], []))
-        rows: Any = items[-1]
-        rows.lines.append(one.line)
-        rows.students.append(request.student)
-        rows.courses.append(one.course)
-        rows.days.append(one.effective_on)
+        changes = [request.changes[0] for request in some]
+        cells = (
+            [request.student for request in some], [change.course for change in changes],
+            [change.effective_on for change in changes],
+        )  # fmt: skip
+        columns = [column_of(*each) for each in zip(tables, cells, strict=True)]
+        items.append(Adds([change.line or 0 for change in changes], *columns))
     return items
+
+
+def is_plain(request: Request) -> bool:
+    (one, *more), bare = request.changes, Change("enroll", 0)
+    words = (one.action, one.reason, one.overrides, one.instead_of, one.grade)
+    return not more and words == (bare.action, None, bare.overrides, None, None)
+
+
+def column_of(table: list[Any], cells: Any) -> Column:
+    table += dict.fromkeys(cell for cell in cells if cell not in table)
+    return Column(table, [table.index(cell) for cell in cells])
 
 
 @on_a_database(EXAMPLES)

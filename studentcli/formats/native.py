@@ -5,7 +5,7 @@ term alone = terms. Columns that begin with `_` are passed over.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date
 from itertools import pairwise
@@ -13,11 +13,12 @@ from operator import itemgetter
 from typing import Any, Final
 
 from studentcli import errors, values
+from studentcli.formats.digest import Digest, Known
 from studentcli.formats.gathering import Chunk, Gathering, Plain, Unreadable
 from studentcli.formats.source import CsvSource, Row
 from studentcli.records import COURSE, KINDS, STUDENT, TERM, RecordKind, RecordRow, read_row
 from studentcli.render import plain
-from studentcli.requests import ACTIONS, Action, Adds, Change, CourseWord, Refusal, Survey
+from studentcli.requests import ACTIONS, Action, Change, CourseWord, Refusal, Survey
 from studentcli.rules import require_overridable
 
 ENROLLMENT_MEANINGS: Final = {
@@ -89,6 +90,8 @@ class EnrollmentReader:
 
     kind = None
     """No kind of record."""
+    reads_rows = False
+    """Whether every row is read alone, each time anew."""
 
     def __init__(self, source: CsvSource) -> None:
         self.source = source
@@ -100,12 +103,15 @@ class EnrollmentReader:
         self._pick = itemgetter(*(self._places[name] for name in _USUAL))
         self._pick_extras = itemgetter(*(self._places[name] for name in _EXTRAS))
         self._extra_places = [header[name] for name in _EXTRAS if name in header]
-        self._words: dict[tuple[str, str, str], CourseWord] = {}
-        self._numbers: dict[str, str] = {}
-        self._dates: dict[str, date | None] = {"": None}
+        self.numbers = Known(lambda cell: _cell("student", values.identifier, cell))
+        self.words = Known(lambda cells: _word(*map(str.strip, cells)))
+        self._dates = Known(_date)
         self._actions: dict[str, Action] = {action: action for action in ACTIONS}
         if self._without_action:
             self._actions[""] = "enroll"
+        self.keeps_cells = True
+        """Whether the cells of every row are wanted; else chunks have those of some only."""
+        self._digest: Digest | None = None
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Read the file anew, in chunks of about `size` rows."""
@@ -120,38 +126,49 @@ class EnrollmentReader:
 
         One without cells is none, and lets whoever waits see how far it is.
         """
-        for lines, rows in self.source.blocks():
-            try:
-                yield from self._together(lines, rows)
-            except errors.BadValue:  # row by row it is found out where
-                yield from zip(lines, rows, strict=True)
+        if self._digest is None:
+            self.survey()
+        return self._digest.pieces() if self._digest else iter(())
 
-    def _together(self, lines: Sequence[int], rows: list[list[str]]) -> Iterator[Row | Plain]:
-        """Cut a block into rows that are plainly adds, and all others.
+    def survey(self) -> Survey:
+        """Read the file for what it names, before any lock; it is not parsed a second time."""
+        columns = self.numbers, self.words, self._dates
+        digest = Digest(self.source.spool(), columns, keeps_cells=self.keeps_cells)
+        found = _Named(self)
+        for lines, rows in self.source.blocks():
+            if self.reads_rows:
+                found.take(rows)
+                continue
+            try:
+                numbers, others = self._in_columns(rows)
+            except errors.BadValue:  # row by row it is found out where
+                found.take(rows)
+                digest.put_rows(lines, rows)
+                continue
+            found.take([rows[at] for at in others])
+            found.take_adds(numbers[1], others)
+            digest.put(lines, numbers, others, rows)
+        self._digest = digest
+        return found.survey()
+
+    def _in_columns(self, rows: list[list[str]]) -> tuple[list[list[int]], list[int]]:
+        """Read a block in columns; gives their numbers, and which rows are no plain adds.
 
         Raises:
-            errors.BadValue: before the first one, when a row cannot be read.
+            errors.BadValue: when a row cannot be read.
         """
         width = self._width
         for cells in rows if len({width, *map(len, rows)}) > 1 else ():
             _require_width(cells, width)
         columns = [*zip(*rows, strict=True), [""] * len(rows)]
         action, student, course, term, section, on = (columns[self._places[n]] for n in _USUAL)
-        students = _each(student, self._numbers, self._number)
+        students = self.numbers.numbers(student)
+        words = self.words.numbers(list(zip(course, term, section, strict=True)))
         others = self._others_than_adds(columns, action, students)
-        words = _each(
-            list(zip(course, term, section, strict=True)), self._words, lambda c: self._word(*c)
-        )
-        adds = Adds(lines, students, words, _each(on, self._dates, self._date))
-        begin = 0
-        for at in others:
-            if begin < at:
-                yield Plain(adds.cut(begin, at), rows[begin:at])
-            yield lines[at], rows[at]
-            begin = at + 1
+        return [students, words, self._dates.numbers(on)], others
 
     def _others_than_adds(
-        self, columns: list[Any], actions: Sequence[str], students: Sequence[str]
+        self, columns: list[Any], actions: Sequence[str], students: list[int]
     ) -> list[int]:
         """List the rows of a block that are more than an add, or not surely a request alone."""
         last = len(students) - 1
@@ -167,33 +184,6 @@ class EnrollmentReader:
                 found.update(at for at, cell in enumerate(columns[place]) if cell.strip())
         return sorted(found)
 
-    def survey(self) -> Survey:
-        """Read the file for what it names: the first pass, before any lock."""
-        survey = Survey()
-        students: set[str] = set()
-        named: set[tuple[str, ...]] = set()
-        pick_student, *pick_place = (self._places[name] for name in ("student", *_PLACE))
-        for _, rows in self.source.blocks():
-            survey.rows += len(rows)
-            even = [row for row in rows if len(row) == self._width]
-            if not even:
-                continue
-            columns = [*zip(*even, strict=True), [""] * len(even)]
-            students.update(columns[pick_student])
-            named.update(zip(*(columns[at] for at in pick_place), strict=True))
-        wanted = survey.wanted
-        for cell in students:
-            with suppress(errors.BadValue):
-                wanted.students.add(self._number(cell))
-        for action, course, term, section, old in named:
-            is_add = self._without_action or action.strip() == "enroll"
-            with suppress(errors.BadValue):
-                change = Change("enroll" if is_add else "drop", self._word(course, term, section))
-                if is_add and old.strip():
-                    change.instead_of = self._word(old, "", "")
-                wanted.take(change)
-        return survey
-
     def _read(self, line: int, cells: list[str]) -> tuple[str, Change, str]:
         """Read a row; cells that were met before are looked up, not read again."""
         if len(cells) != self._width:
@@ -201,12 +191,9 @@ class EnrollmentReader:
         row = (*cells, "")
         cell, student, course, term, section, on = self._pick(row)
         action = self._actions.get(cell) or self._action(cell)
-        number = self._numbers.get(student) or self._number(student)
-        word = self._words.get((course, term, section)) or self._word(course, term, section)
-        day = self._dates.get(on)
-        if day is None and on:
-            day = self._date(on)
-        change = Change(action, word, day, line=line)
+        number = self.numbers.value(student)
+        word = self.words.value((course, term, section))
+        change = Change(action, word, self._dates.value(on), line=line)
         request = ""
         if self._extra_places:
             grade, old, override, reason, request = map(str.strip, self._pick_extras(row))
@@ -225,35 +212,89 @@ class EnrollmentReader:
         """Read the course of a swap: the whole word, found among what the student is in."""
         if change.action != "enroll":
             raise errors.BadValue(f"instead_of: {change.action} gives nothing up")
-        return self._words.get((cell, "", "")) or self._word(cell, "", "")
+        return self.word(cell, "", "")
 
-    def _date(self, cell: str) -> date | None:
-        day: date | None = None
-        if cell.strip():
-            day = _cell("effective_on", values.iso_date, cell)
-        self._dates[cell] = day
-        return day
+    def named_in(self, rows: list[list[str]]) -> tuple[Iterable[str], Iterable[tuple[str, ...]]]:
+        """Give the students that rows name, and the actions with the courses."""
+        even = [row for row in rows if len(row) == self._width]
+        if not even:
+            return (), ()
+        columns = [*zip(*even, strict=True), [""] * len(even)]
+        places = zip(*(columns[self._places[name]] for name in _PLACE), strict=True)
+        return columns[self._places["student"]], places
 
-    def _number(self, cell: str) -> str:
-        number: str = _cell("student", values.identifier, cell)
-        self._numbers[cell] = number
+    def is_add(self, action: str) -> bool:
+        """Tell whether a row with this cell enrolls."""
+        return self._without_action or action.strip() == "enroll"
+
+    def number(self, cell: str) -> str:
+        """Read a student number; raises `errors.BadValue`."""
+        number: str = self.numbers.value(cell)
         return number
 
-    def _word(self, course: str, term: str, section: str) -> CourseWord:
-        word = _word(course.strip(), term.strip(), section.strip())
-        self._words[course, term, section] = word
+    def word(self, *cells: str) -> CourseWord:
+        """Read the cells of course, term and section; raises `errors.BadValue`."""
+        word: CourseWord = self.words.value(cells)
         return word
 
 
-def _each(cells: Sequence[Any], known: dict[Any, Any], read: Callable[[Any], Any]) -> list[Any]:
-    """Read the cells of a column, every different one once; `read` adds it to those known."""
-    try:
-        return list(map(known.__getitem__, cells))
-    except KeyError:
-        for cell in set(cells):
-            if cell not in known:
-                read(cell)
-        return list(map(known.__getitem__, cells))
+class _Named:
+    """What the rows of a file name, as far as it can be read.
+
+    Args:
+        reader: of the file.
+    """
+
+    def __init__(self, reader: EnrollmentReader) -> None:
+        self._reader = reader
+        self._rows = 0
+        self._students: set[str] = set()
+        self._places: set[tuple[str, ...]] = set()
+        self._adds: set[int] = set()
+
+    def take(self, rows: list[list[str]]) -> None:
+        """Take rows in."""
+        self._rows += len(rows)
+        student, places = self._reader.named_in(rows)
+        self._students.update(student)
+        self._places.update(places)
+
+    def take_adds(self, words: list[int], others: list[int]) -> None:
+        """Take in the rows of a block that are plainly adds; their students are known.
+
+        Args:
+            words: the numbers of the courses of all rows.
+            others: which rows are no such.
+        """
+        plain = set(range(len(words))).difference(others)
+        self._rows += len(plain)
+        self._adds.update(words[at] for at in plain)
+
+    def survey(self) -> Survey:
+        """Say what was named."""
+        reader, survey = self._reader, Survey(rows=self._rows)
+        wanted = survey.wanted
+        for cell in self._students:
+            with suppress(errors.BadValue):
+                reader.number(cell)
+        wanted.students.update(reader.numbers.values)
+        for at in self._adds:
+            wanted.take(Change("enroll", reader.words.values[at]))
+        for action, course, term, section, old in self._places:
+            is_add = reader.is_add(action)
+            with suppress(errors.BadValue):
+                change = Change("enroll" if is_add else "drop", reader.word(course, term, section))
+                if is_add and old.strip():
+                    change.instead_of = reader.word(old, "", "")
+                wanted.take(change)
+        return survey
+
+
+def _date(cell: str) -> date | None:
+    day: date | None = None
+    if cell.strip():
+        day = _cell("effective_on", values.iso_date, cell)
+    return day
 
 
 def _require_width(cells: list[str], width: int) -> None:

@@ -75,7 +75,8 @@ class CsvSource:
         self.passed_over = 0
         """How many rows of the last reading were not meant."""
         named = None if encoding is None else dialect.text_encoding(encoding)
-        self._file = self._open(name)
+        self._open_files = ExitStack()
+        self._file = self._open_files.enter_context(self._open(name))
         try:
             self._file.seek(0)
             beginning = self._file.read(BLOCK)
@@ -100,8 +101,12 @@ class CsvSource:
             raise
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file, and what was put aside of it."""
+        self._open_files.close()
+
+    def spool(self) -> IO[bytes]:
+        """Give an empty temporary file that is closed with this one."""
+        return self._open_files.enter_context(tempfile.TemporaryFile())
 
     def _open(self, name: str) -> IO[bytes]:
         """Open the file so that its text can be read twice; what is packed is unpacked."""

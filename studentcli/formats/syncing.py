@@ -152,8 +152,8 @@ class SyncReader(EnrollmentReader):
         find_course: Callable[[CourseWord], int | None],
     ) -> None:
         """Say how the ids of what a row names are found."""
-        self._students = _Found(lambda cell: find_student(self._number(cell)))
-        self._courses = _Found(lambda cells: find_course(self._word(*cells)))
+        self._students = _Found(lambda cell: find_student(self.number(cell)))
+        self._courses = _Found(lambda cells: find_course(self.word(*cells)))
         self._disagreeing: dict[tuple[int, int], int] = {}
 
     def name_all(self, compared: Compared) -> None:
@@ -216,6 +216,8 @@ class SyncReader(EnrollmentReader):
             chunk.items.append(Agreed(self._agreed, self._overruled))
             self._agreed = self._overruled = 0
         return chunk
+
+    reads_rows = True
 
     def _pieces(self) -> Iterator[Row]:
         """Give the rows that something is to be decided about, one by one."""

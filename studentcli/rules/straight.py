@@ -154,6 +154,9 @@ class Decider:
         self.facts = facts
         self.policy = policy
         self._ways: dict[CourseWord | int, _Way] = {}
+        self._by_place: list[_Way | None] = []
+        """The ways to the courses of a table of words."""
+        self._of_table: list[Any] | None = None
         self._courses = 0
         self._welcome: dict[Hashable, _Welcome] = {}
 
@@ -254,16 +257,24 @@ class Decider:
 
     def _ways_of(self, adds: Adds, students: Sequence[StudentFact | Refusal]) -> list[_Way | None]:
         """Find the way of each row; there is none where student or course is not found."""
-        if self._courses != len(self.facts.courses):  # the tests know the courses there were
+        words, courses = adds.courses, self.facts.courses
+        is_known = self._of_table is words.table and len(self._by_place) == len(words.table)
+        if not is_known or self._courses != len(courses):  # the tests know the courses there were
             self._ways.clear()
-            self._courses = len(self.facts.courses)
-        ways = list(map(self._ways.get, adds.courses))
+            self._of_table, self._by_place = words.table, [None] * len(words.table)
+            self._courses = len(courses)
+        ways = words.of(self._by_place)
         if all(ways) and Refusal not in map(type, students):
             return ways
         return [
-            None if isinstance(student, Refusal) else way or self._find(adds.change(at), student)
-            for at, (way, student) in enumerate(zip(ways, students, strict=True))
+            None if isinstance(by, Refusal) else way or self._way_of(adds, at, by)
+            for at, (way, by) in enumerate(zip(ways, students, strict=True))
         ]
+
+    def _way_of(self, adds: Adds, at: int, student: StudentFact) -> _Way | None:
+        place = adds.courses.at[at]
+        way = self._by_place[place] = self._by_place[place] or self._find(adds.change(at), student)
+        return way
 
     def _find(self, change: Change, student: StudentFact) -> _Way | None:
         """Find the course of an add, which does not depend on who asks."""

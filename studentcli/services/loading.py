@@ -24,6 +24,7 @@ from studentcli.facts import (
 from studentcli.models import Course
 from studentcli.requests import (
     Adds,
+    Column,
     CourseWord,
     Decision,
     Policy,
@@ -68,6 +69,9 @@ class Deciding:
         self.terms = load_terms(session)
         self.index = CourseIndex(self.terms, [], policy, term)
         self.numbers: dict[str | int, StudentFact] = {}
+        self._found: list[StudentFact | None] = []
+        self._found_of: list[Any] | None = None
+        """The table of student numbers whose students are `_found`."""
         self.transcripts = Transcripts(session, self.facts, self.terms)
         self._movable: set[int] = set()
         self._decider: Decider | None = None
@@ -275,6 +279,7 @@ class Deciding:
         wanted: dict[str, list[Any]] = {"numbers": sorted(numbers), "ids": sorted(ids)}
         lists = {name: self._list(values) for name, values in wanted.items() if values}
         if lists:
+            self._found_of = None
             query = statements.students(
                 is_sqlite=self.is_sqlite, locks=self.locks, by=tuple(lists), further=further
             )
@@ -340,9 +345,15 @@ class Deciding:
             self.transcripts.read_recorded(back_dated)
         return askers
 
-    def _students(self, numbers: Sequence[str]) -> list[StudentFact | Refusal]:
-        known = self.numbers
-        return [known.get(number) or self._student(number) for number in numbers]
+    def _students(self, numbers: Column) -> list[StudentFact | Refusal]:
+        """Find the student of each row among those locked."""
+        table = numbers.table
+        if self._found_of is not table or len(self._found) != len(table):
+            self._found_of, self._found = table, list(map(self.numbers.get, table))
+        found: list[Any] = numbers.of(self._found)
+        if None in found:
+            found = [by or self._student(numbers[at]) for at, by in enumerate(found)]
+        return found
 
     def _student(self, key: str | int) -> StudentFact | Refusal:
         """Find a student among those locked."""
@@ -367,6 +378,7 @@ class Deciding:
         """Let go of everybody: all is decided, and the memory is wanted for other things."""
         self.facts.students.clear()
         self.numbers.clear()
+        self._found = []
 
 
 def look_at_queues(session: Session, policy: Policy, course_ids: set[int]) -> Facts:

@@ -1,6 +1,6 @@
 """Which course, term or student a word means. A word that could mean two things means none."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from studentcli.facts import CourseFact, StudentFact, TermFact
 from studentcli.grades import scale
 from studentcli.meetings import parse as parse_meetings
 from studentcli.models import Course, Student
-from studentcli.requests import Change, CourseWord, Policy, Refusal
+from studentcli.requests import Change, Column, CourseWord, Policy, Refusal
 from studentcli.services import statements
 from studentcli.services.near import suggest_course, suggest_student
 from studentcli.vocabulary import LIVE_STATUSES
@@ -94,7 +94,8 @@ class CourseIndex:
         self._by_code: dict[str, list[CourseFact]] = {}
         self._one: dict[CourseWord, CourseFact | Refusal] = {}
         self._found: dict[CourseWord, tuple[str | Refusal, list[CourseFact]]] = {}
-        self._of_adds: dict[CourseWord, tuple[int, ...]] = {}
+        self._of_adds: list[tuple[int, ...]] = []
+        self._adds_of: list[Any] | None = None
         for course in courses:
             self.add(course)
 
@@ -105,7 +106,7 @@ class CourseIndex:
         self._by_code.setdefault(course.code, []).append(course)
         self._one.clear()
         self._found.clear()
-        self._of_adds.clear()
+        self._adds_of = None
 
     def split(self, word: CourseWord) -> tuple[str | None, str]:
         """Split a word into the term it names, or none, and the rest."""
@@ -195,13 +196,14 @@ class CourseIndex:
             return self._candidates(word)[1]
         return self.readings(word)
 
-    def possible_adds(self, words: Sequence[CourseWord]) -> list[tuple[int, ...]]:
-        """List, for each word, the ids of the courses that an add can turn out to mean."""
-        known = self._of_adds
-        for word in set(words):
-            if word not in known:
-                known[word] = tuple(course.course_id for course in self._candidates(word)[1])
-        return list(map(known.__getitem__, words))
+    def possible_adds(self, words: Column) -> list[tuple[int, ...]]:
+        """List, for each row, the ids of the courses that an add can turn out to mean."""
+        table = words.table
+        if self._adds_of is not table or len(self._of_adds) != len(table):
+            found = (self._candidates(word)[1] for word in table)
+            self._of_adds = [tuple(course.course_id for course in some) for some in found]
+            self._adds_of = table
+        return words.of(self._of_adds)
 
     def named(self, change: Change) -> list[CourseFact]:
         """List the courses that a change can be about: the one that it gives up, too."""
