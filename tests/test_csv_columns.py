@@ -24,10 +24,10 @@ HEADERS = (
 )
 CELLS: dict[str, tuple[str, ...]] = {
     "action": ("enroll",) * 9 + ("drop", " enroll", "jump", ""),
-    "student": ("S1", "S2", "S3", "S4", "S5", " S1", "", "1.1E+03"),
+    "student": ("S1", " S1", "S2", "S3", "S4", "S5", "", "1.1E+03"),
     "course": ("CS101", "CS102", "CS101-2", "2026FA/CS101", '"C\nS"', ""),
-    "term": ("2026FA",) * 5 + ("2026SP", ""),
-    "section": ("", "1", "2"),
+    "term": ("2026FA",) * 5 + ("2026SP", "", "", " "),
+    "section": ("", "1", "2", "2 "),
     "effective_on": ("", " ", "2026-09-01", "2026-09-02", "2026-09-02 ", "2026-13-01"),
     "reason": ("",) * 9 + (" ", "why", '"two\r\nlines"', '"a\rb"'),
     "request": ("",) * 9 + ("1", "2"),
@@ -42,7 +42,10 @@ def content(rng: Random) -> str:
     """Draw a file of which most rows are plain, with what else there is in files."""
     header = rng.choice(HEADERS)
     names = header.split(",")
-    usual = [cells[: rng.choice((1, len(cells)))] for cells in map(CELLS.__getitem__, names)]
+    # What cannot be read stands at the end, and has whole blocks read row by row.
+    usual = [
+        cells[: rng.choice((1, -2, -2, len(cells)))] for cells in map(CELLS.__getitem__, names)
+    ]
     lines = [header]
     for _ in range(rng.randrange(40)):
         cells = [rng.choice(some) for some in usual]

@@ -90,8 +90,6 @@ class EnrollmentReader:
 
     kind = None
     """No kind of record."""
-    reads_rows = False
-    """Whether every row is read alone, each time anew."""
 
     def __init__(self, source: CsvSource) -> None:
         self.source = source
@@ -134,11 +132,8 @@ class EnrollmentReader:
         """Read the file for what it names, before any lock; it is not parsed a second time."""
         columns = self.numbers, self.words, self._dates
         digest = Digest(self.source.spool(), columns, keeps_cells=self.keeps_cells)
-        found = _Named(self)
+        found = Named(self)
         for lines, rows in self.source.blocks():
-            if self.reads_rows:
-                found.take(rows)
-                continue
             try:
                 numbers, others = self._in_columns(rows)
             except errors.BadValue:  # row by row it is found out where
@@ -164,11 +159,12 @@ class EnrollmentReader:
         action, student, course, term, section, on = (columns[self._places[n]] for n in _USUAL)
         students = self.numbers.numbers(student)
         words = self.words.numbers(list(zip(course, term, section, strict=True)))
-        others = self._others_than_adds(columns, action, students)
+        who = list(map(self.numbers.values.__getitem__, students))
+        others = self._others_than_adds(columns, action, who)
         return [students, words, self._dates.numbers(on)], others
 
     def _others_than_adds(
-        self, columns: list[Any], actions: Sequence[str], students: list[int]
+        self, columns: list[Any], actions: Sequence[str], students: list[str]
     ) -> list[int]:
         """List the rows of a block that are more than an add, or not surely a request alone."""
         last = len(students) - 1
@@ -238,7 +234,7 @@ class EnrollmentReader:
         return word
 
 
-class _Named:
+class Named:
     """What the rows of a file name, as far as it can be read.
 
     Args:

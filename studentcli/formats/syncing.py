@@ -11,10 +11,10 @@ from typing import Any, Final, Protocol
 
 from studentcli import errors, values
 from studentcli.formats.gathering import Chunk
-from studentcli.formats.native import EnrollmentReader
+from studentcli.formats.native import EnrollmentReader, Named
 from studentcli.formats.selection import Selection
 from studentcli.formats.source import CsvSource, Row
-from studentcli.requests import Agreed, Change, CourseWord
+from studentcli.requests import Agreed, Change, CourseWord, Survey
 
 FORBIDDEN: Final = ("action", "grade", "instead_of")
 """Columns that say of a change what a list of enrollments cannot say."""
@@ -146,6 +146,13 @@ class SyncReader(EnrollmentReader):
                 hint=f"--where term={term} may leave out the rows of other terms",
             )
 
+    def survey(self) -> Survey:
+        """Read the file for what it names; what is to be decided is found out later."""
+        named = Named(self)
+        for _, rows in self.source.blocks():
+            named.take(rows)
+        return named.survey()
+
     def bind(
         self,
         find_student: Callable[[str], int | None],
@@ -216,8 +223,6 @@ class SyncReader(EnrollmentReader):
             chunk.items.append(Agreed(self._agreed, self._overruled))
             self._agreed = self._overruled = 0
         return chunk
-
-    reads_rows = True
 
     def _pieces(self) -> Iterator[Row]:
         """Give the rows that something is to be decided about, one by one."""
