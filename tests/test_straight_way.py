@@ -140,6 +140,7 @@ def state_of(facts: Facts) -> dict[str, Any]:
         "changed": facts.changed,
         "seats": {c.course_id: (c.taken, c.filled, list(c.queue)) for c in facts.locked()},
         "students": {s.student_id: s.enrollments for s in facts.students.values()},
+        "waits": {s.student_id: s.enrollments.waits for s in facts.students.values()},
         "loads": {s.student_id: asdict(s.load_of(facts.courses)) for s in facts.students.values()},
     }
 

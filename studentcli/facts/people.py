@@ -73,14 +73,16 @@ class Enrollments:
     A batch holds a hundred thousand students with some dozens each. With ten courses two lists are
     as large as a dict, with fifty less than half as large, and searched in half a microsecond.
 
-    What is done for every row of a file looks at the two lists themselves.
+    `waits` counts those in a queue. What is done for every row of a file looks at the lists
+    themselves.
     """
 
-    __slots__ = ("course_ids", "states")
+    __slots__ = ("course_ids", "states", "waits")
 
     def __init__(self) -> None:
         self.course_ids: list[int] = []
         self.states: list[EnrollmentFact] = []
+        self.waits = 0
 
     def __contains__(self, course_id: object) -> bool:
         return course_id in self.course_ids
@@ -101,14 +103,18 @@ class Enrollments:
         return self.states[self.course_ids.index(course_id)]
 
     def __setitem__(self, course_id: int, state: EnrollmentFact) -> None:
+        self.waits += state.status == "waitlisted"
         if course_id in self.course_ids:
-            self.states[self.course_ids.index(course_id)] = state
+            at = self.course_ids.index(course_id)
+            self.waits -= self.states[at].status == "waitlisted"
+            self.states[at] = state
         else:
             self.course_ids.append(course_id)
             self.states.append(state)
 
     def __delitem__(self, course_id: int) -> None:
         at = self.course_ids.index(course_id)
+        self.waits -= self.states[at].status == "waitlisted"
         del self.course_ids[at], self.states[at]
 
     def get(self, course_id: int) -> EnrollmentFact | None:
@@ -129,13 +135,11 @@ class Load:
     """What a student's courses add up to, so that a rule need not go through them.
 
     `week` has a bit for every piece of the week in which an enrolled course meets on any date,
-    `hours` the credit hours with a seat by term id, shared by all for whom they are the same;
-    `waits` counts the queues.
+    `hours` the credit hours with a seat by term id, shared by all for whom they are the same.
     """
 
     week: int = 0
     hours: Mapping[int, Decimal] = field(default_factory=lambda: NO_TERMS)
-    waits: int = 0
 
     def add(self, course: "CourseFact", enrollment: EnrollmentFact) -> None:
         """Take a course in."""
@@ -144,8 +148,6 @@ class Load:
             if status == "enrolled":
                 self.week |= course.week
             self.add_hours(course)
-        elif status == "waitlisted":
-            self.waits += 1
 
     def add_hours(self, course: "CourseFact") -> None:
         """Add the hours of a course; equal sums of a hundred thousand students are one."""

@@ -342,7 +342,7 @@ def run_queues(
 
 def waits_of(student: StudentFact, facts: Facts) -> list[CourseFact]:
     """List the courses in whose queues a student waits, by id."""
-    if not student.load_of(facts.courses).waits:
+    if not student.enrollments.waits:
         return []
     waits = [
         course_id

@@ -241,7 +241,7 @@ class Decider:
                         if not is_plain(student, load):
                             break
                     else:
-                        if not (load.waits and self._moves_on(student, course)):
+                        if not (enrollments.waits and self._moves_on(student, course)):
                             seat(student, course, on, line, None)
                             seated.results.append("enrolled")
                             continue

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from studentcli.facts import Courses, Key, StudentFact
+from studentcli.facts import Key, StudentFact
 from studentcli.requests import Adds, Change, Request
 from studentcli.rules.transitions import TRANSITIONS, UNCHANGED
 from studentcli.services.resolve import CourseIndex
@@ -30,7 +30,6 @@ def pairs(
 
 def back_dated(
     index: CourseIndex,
-    courses: Courses,
     asked: Sequence[Request | Adds],
     askers: Sequence[Asker],
 ) -> list[Key]:
@@ -41,11 +40,10 @@ def back_dated(
 
     Args:
         index: finds the courses of a change.
-        courses: by id.
         asked: requests and rows in their order.
         askers: of each of them, loaded.
     """
-    found = _BackDated(index, courses)
+    found = _BackDated(index)
     for item, by in zip(asked, askers, strict=True):
         if isinstance(item, Adds):
             found.look_at_rows(item, by)
@@ -58,9 +56,8 @@ def back_dated(
 class _BackDated:
     """Pairs whose change is not later than how the enrollment stands, and pairs that can move."""
 
-    def __init__(self, index: CourseIndex, courses: Courses) -> None:
+    def __init__(self, index: CourseIndex) -> None:
         self._index = index
-        self._courses = courses
         self.dated: dict[Key, None] = {}
         self.moved: set[Key] = set()
 
@@ -68,7 +65,7 @@ class _BackDated:
         """Look at a change of a student."""
         enrollments = student.enrollments
         given_up: set[int | None] = set()  # once there is a seat in another course
-        if student.load_of(self._courses).waits:
+        if enrollments.waits:
             given_up = {enrollment.instead_of for enrollment in enrollments.values()}
         on, is_swap = change.effective_on, change.instead_of is not None
         for course in self._index.named(change):
@@ -92,7 +89,7 @@ class _BackDated:
                 if course_id not in enrollments.course_ids:
                     continue
                 state = enrollments[course_id]
-                if state.status != "enrolled" or student.load_of(self._courses).waits:
+                if state.status != "enrolled" or enrollments.waits:
                     self.look_at(student, adds.change(at))
                 elif on is not None and on <= state.status_since:
                     self.dated[student.student_id, course_id] = None

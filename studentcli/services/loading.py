@@ -341,7 +341,7 @@ class Deciding:
         if self.transcripts.waits:
             self.require_waits_locked({student.student_id for student in students})
         if any(map(self._is_locked, self.transcripts.met)):
-            back_dated = about.back_dated(self.index, self.facts.courses, asked, askers)
+            back_dated = about.back_dated(self.index, asked, askers)
             self.transcripts.read_recorded(back_dated)
         return askers
 

@@ -137,14 +137,13 @@ class Transcripts:
             key = status, enrolled_on, since, grade
             if status == "waitlisted":
                 self.waits.append((student_id, course_id))
-                state = (
+                enrollments[course_id] = (
                     course.queue[student_id] if course is not None and course.is_locked
                     else _state(key, place, old)
                 )  # fmt: skip
-            else:
-                state = states.get(key) or self._share(key)
+                continue
             enrollments.course_ids.append(course_id)
-            enrollments.states.append(state)
+            enrollments.states.append(states.get(key) or self._share(key))
 
     def _share(self, key: tuple[str, Any, Any, str | None]) -> EnrollmentFact:
         if len(self._states) >= STATES:

@@ -167,6 +167,9 @@ class Registry:
     def require_consistent(self) -> None:
         """Fail when a course counts other seats, tags or places than its students have."""
         students = self.facts.students.values()
+        for student in students:
+            states = [enrollment.status for enrollment in student.enrollments.values()]
+            assert student.enrollments.waits == states.count("waitlisted"), student.number
         for course in self.facts.courses.values():
             mine = [(s, s.enrollments.get(course.course_id)) for s in students]
             seated = [s for s, e in mine if e is not None and e.is_seated]
