@@ -1,9 +1,9 @@
 """What is asked for and what came of it: plain data, the same for a command, a CSV row and HTTP."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from studentcli import errors
@@ -100,9 +100,6 @@ class Request:
     changes: list[Change]
 
 
-Other = TypeVar("Other")
-
-
 @dataclass(slots=True)
 class Column:
     """Values of some rows, of which many are equal: where each of them stands in a table.
@@ -127,9 +124,20 @@ class Column:
         """Give the value of one row."""
         return self.table[self.at[row]]
 
-    def of(self, others: Sequence[Other]) -> list[Other]:
-        """Give for each row what stands at its place in another table."""
-        return list(map(others.__getitem__, self.at))
+    def lead_to(self, found: dict[int, Any], find: Callable[[Any], Any]) -> list[Any]:
+        """Give for each row what its value leads to.
+
+        Args:
+            found: what was found already, by the places in the table; filled with what is not.
+            find: finds what a value leads to.
+        """
+        try:
+            return list(map(found.__getitem__, self.at))
+        except KeyError:
+            for at in set(self.at):
+                if at not in found:
+                    found[at] = find(self.table[at])
+            return list(map(found.__getitem__, self.at))
 
 
 @dataclass(slots=True)

@@ -1,18 +1,18 @@
 """Rows that are read in columns come to what they come to row by row."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given
 
 from studentcli import errors
 from studentcli.formats import source as sources
 from studentcli.formats.native import EnrollmentReader
 from studentcli.formats.selection import Selection
-from studentcli.formats.source import CsvSource, Row
+from studentcli.formats.source import CsvSource
 from studentcli.requests import Adds
 from tests.strategies import drawn, on_a_database
 
@@ -56,19 +56,16 @@ def content(rng: Random) -> str:
 
 def read(path: Path, size: int, *, in_columns: bool, cells: bool = True, **options: Any) -> Any:
     """Give the requests of a file, and which lines stand in which chunk."""
-
-    def row_by_row(reader: EnrollmentReader) -> Iterator[Row]:
-        return reader.source.rows()
-
     try:
         source = CsvSource(str(path), **options)
     except errors.FileUnreadable as error:
         return str(error)
     reader = EnrollmentReader(source)
     reader.keeps_cells = cells
-    pieces = EnrollmentReader._pieces if in_columns else row_by_row
+    if not in_columns:
+        reader._pieces = source.rows  # type: ignore[method-assign]
     try:
-        with patch.object(EnrollmentReader, "_pieces", pieces), patch.object(sources, "ROWS", 7):
+        with patch.object(sources, "ROWS", 7):
             chunks = list(reader.chunks(size))
     except errors.FileUnreadable as error:
         return str(error)
@@ -110,3 +107,23 @@ def test_plain_rows_are_read_in_columns(tmp_path: Path) -> None:
 
     assert [len(item) for item in chunk.items if isinstance(item, Adds)] == [28]
     assert len(chunk.cells) == 30
+
+
+@pytest.mark.parametrize("fault", ["full", "none"])
+def test_a_file_that_cannot_be_put_aside_is_refused_and_the_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    def aside() -> Any:
+        if fault == "none":
+            raise FileNotFoundError(2, "No usable temporary directory found")
+        return Path("/dev/full").open("w+b")
+
+    path = tmp_path / "plain.csv"
+    path.write_text("student,course\n" + "S1,CS101\nS2,CS101\n" * 3000)
+    source = CsvSource(str(path))
+    monkeypatch.setattr("tempfile.TemporaryFile", aside)
+    with pytest.raises(errors.FileUnreadable, match="cannot be put aside") as refused:
+        EnrollmentReader(source).survey()
+    source.close()
+
+    assert "TMPDIR" in str(refused.value.hint)

@@ -55,6 +55,28 @@ def test_a_course_that_gets_a_capacity_counts_who_sits_there_before_its_queue_mo
     assert world.statuses()["Q1", "ALL/CS101-1"] == "enrolled"
 
 
+def test_fewer_credit_hours_of_a_course_let_its_students_move_up_elsewhere(world: World) -> None:
+    """What a sum of hours was is remembered, and is that of other hours."""
+    world.student("S1", "S2")
+    world.term("T1", max_credits="10")
+    world.course("X", term="T1", credits="8")
+    world.course("Z", term="T1", credits="7", capacity="1", waitlist="5")
+    for action, number, ref in (
+        ("enroll", "S2", "T1/Z"), ("enroll", "S1", "T1/X"), ("enroll", "S1", "T1/Z"),
+        ("drop", "S2", "T1/Z"),
+    ):  # fmt: skip
+        world.one(action, number, ref)
+    assert world.statuses()["S1", "T1/Z-1"] == "waitlisted"
+
+    world.course("X", term="T1", credits="3")
+
+    assert world.statuses()["S1", "T1/Z-1"] == "enrolled"
+    world.course("E", term="T1", credits="8")
+    world.course("F", term="T1", credits="7")
+    decision = world.submit("enroll", "S2", "T1/E", "T1/F")
+    assert [outcome.result for outcome in decision.outcomes] == ["enrolled", "refused"]
+
+
 @pytest.mark.parametrize(
     ("tags", "wanted"), [("honors", "enrolled"), ("honors2", "refused"), ("-", "refused")]
 )

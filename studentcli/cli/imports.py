@@ -138,7 +138,6 @@ def _shown(cli: Cli, progress: Progress, name: str) -> Iterator[None]:
 def _run_import(
     cli: Cli, source: "CsvSource", report: "Report", options: "BatchOptions"
 ) -> "BatchResult":
-    from studentcli.formats.native import EnrollmentReader
     from studentcli.formats.plan import Unplanned
     from studentcli.formats.report import rows_of
     from studentcli.services import batches
@@ -148,8 +147,7 @@ def _run_import(
     kind = reader.kind.plural if reader.kind else "enrollments"
     plan = cli.plan or Unplanned()
     options.planned_at = plan.begin(kind, source, act.now, str(cli.named_database()))
-    if isinstance(reader, EnrollmentReader):
-        reader.keeps_cells = report.rejects is not None
+    reader.keeps_cells = report.rejects is not None
     survey = reader.survey()
     shown = cli.has_terminal and not cli.quiet
     progress = Progress(survey.rows, None if cli.dry_run else act, shown=shown)

@@ -69,12 +69,9 @@ class CourseFact:
     """Whether somebody in the queue was granted a seat beyond the capacity or a reserved one."""
 
     week: int = 0
-    hours_key: str = ""
-    """Tells the credit hours in a term from others: a text is hashed once, a number each time."""
 
     def __post_init__(self) -> None:
         self.ref = f"{self.term.code}/{self.code}-{self.section}"
-        self.hours_key = f"{self.term.term_id} {self.credit_hours}"
         self.meet(self.meetings)
 
     def meet(self, meetings: tuple[Meeting, ...]) -> None:

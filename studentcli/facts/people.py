@@ -151,12 +151,12 @@ class Load:
 
     def add_hours(self, course: "CourseFact") -> None:
         """Add the hours of a course; equal sums of a hundred thousand students are one."""
-        hours, key = self.hours, (id(self.hours), course.hours_key)
+        hours, term_id, more = self.hours, course.term.term_id, course.credit_hours
+        key = id(hours), term_id, more
         known = _sums.get(key)
         if known is None:
             if len(_sums) >= SUMS:
                 _sums.clear()
-            term_id, more = course.term.term_id, course.credit_hours
             after = {**hours, term_id: hours.get(term_id, NO_HOURS) + more} if more else hours
             known = _sums[key] = hours, after
         self.hours = known[1]
@@ -167,7 +167,7 @@ NO_TERMS: Final[Mapping[int, Decimal]] = {}
 SUMS: Final = 10_000
 """Different sums that are known at a time, to be shared."""
 _Hours = Mapping[int, Decimal]
-_sums: Final[dict[tuple[int, str], tuple[_Hours, _Hours]]] = {}
+_sums: Final[dict[tuple[int, int, Decimal], tuple[_Hours, _Hours]]] = {}
 """What hours become with some more of a term: by the id of what they were, which stays alive."""
 
 

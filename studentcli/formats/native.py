@@ -131,18 +131,19 @@ class EnrollmentReader:
     def survey(self) -> Survey:
         """Read the file for what it names, before any lock; it is not parsed a second time."""
         columns = self.numbers, self.words, self._dates
-        digest = Digest(self.source.spool(), columns, keeps_cells=self.keeps_cells)
         found = Named(self)
-        for lines, rows in self.source.blocks():
-            try:
-                numbers, others = self._in_columns(rows)
-            except errors.BadValue:  # row by row it is found out where
-                found.take(rows)
-                digest.put_rows(lines, rows)
-                continue
-            found.take([rows[at] for at in others])
-            found.take_adds(numbers[1], others)
-            digest.put(lines, numbers, others, rows)
+        with self.source.put_aside() as aside:
+            digest = Digest(aside, columns, keeps_cells=self.keeps_cells)
+            for lines, rows in self.source.blocks():
+                try:
+                    numbers, others = self._in_columns(rows)
+                except errors.BadValue:  # row by row it is found out where
+                    found.take(rows)
+                    digest.put_rows(lines, rows)
+                    continue
+                found.take([rows[at] for at in others])
+                found.take_adds(numbers[1], others)
+                digest.put(lines, numbers, others, rows)
         self._digest = digest
         return found.survey()
 
@@ -340,6 +341,9 @@ def read_overrides(codes: list[str], reason: str | None) -> frozenset[str]:
 
 class RecordReader:
     """Reads a students, terms or courses file as records."""
+
+    keeps_cells = True
+    """As the other reader has it; there are few of these, and all cells are kept."""
 
     def __init__(self, source: CsvSource, kind: RecordKind) -> None:
         self.source = source

@@ -104,9 +104,25 @@ class CsvSource:
         """Close the file, and what was put aside of it."""
         self._open_files.close()
 
-    def spool(self) -> IO[bytes]:
-        """Give an empty temporary file that is closed with this one."""
-        return self._open_files.enter_context(tempfile.TemporaryFile())
+    @contextmanager
+    def put_aside(self) -> Iterator[IO[bytes]]:
+        """Give an empty temporary file to be filled; it is closed with this one.
+
+        Raises:
+            errors.FileUnreadable: when there is no room for it.
+        """
+        try:
+            with ExitStack() as when_it_fails:
+                aside = when_it_fails.enter_context(tempfile.TemporaryFile())
+                yield aside
+                aside.flush()
+                self._open_files.push(when_it_fails.pop_all())
+        except OSError as error:
+            raise errors.FileUnreadable(
+                f"{self.name} cannot be put aside in the folder for temporary files:"
+                f" {error.strerror}",
+                hint="make room there, or name another folder with TMPDIR",
+            ) from error
 
     def _open(self, name: str) -> IO[bytes]:
         """Open the file so that its text can be read twice; what is packed is unpacked."""

@@ -34,6 +34,7 @@ from studentcli.rules.requesting import FindCourse, decide
 
 _NONE: frozenset[int] = frozenset()
 _NO_RULES: frozenset[str] = frozenset()
+_NOBODY: Final = StudentFact(0, "", "active")
 KNOWN: Final = 1_000
 """Days, or kinds of persons, of whom that is known at a time."""
 
@@ -154,9 +155,9 @@ class Decider:
         self.facts = facts
         self.policy = policy
         self._ways: dict[CourseWord | int, _Way] = {}
-        self._by_place: list[_Way | None] = []
-        """The ways to the courses of a table of words."""
-        self._of_table: list[Any] | None = None
+        self._by_place: dict[int, _Way | None] = {}
+        """The ways to the courses of a table of words, by their places in it."""
+        self._places_of: list[Any] | None = None
         self._courses = 0
         self._welcome: dict[Hashable, _Welcome] = {}
 
@@ -179,7 +180,7 @@ class Decider:
             or isinstance(student, Refusal)
         ):
             return None
-        way = self._ways.get(change.course) or self._find(change, student)
+        way = self._way_to(change.course)
         if way is None:
             return None
         course, judges, days, persons, today, undated, _ = way
@@ -258,27 +259,21 @@ class Decider:
     def _ways_of(self, adds: Adds, students: Sequence[StudentFact | Refusal]) -> list[_Way | None]:
         """Find the way of each row; there is none where student or course is not found."""
         words, courses = adds.courses, self.facts.courses
-        is_known = self._of_table is words.table and len(self._by_place) == len(words.table)
-        if not is_known or self._courses != len(courses):  # the tests know the courses there were
-            self._ways.clear()
-            self._of_table, self._by_place = words.table, [None] * len(words.table)
-            self._courses = len(courses)
-        ways = words.of(self._by_place)
-        if all(ways) and Refusal not in map(type, students):
-            return ways
-        return [
-            None if isinstance(by, Refusal) else way or self._way_of(adds, at, by)
-            for at, (way, by) in enumerate(zip(ways, students, strict=True))
-        ]
+        if self._places_of is not words.table or self._courses != len(courses):
+            self._ways.clear()  # the quick tests know the courses that there were
+            self._places_of, self._by_place, self._courses = words.table, {}, len(courses)
+        ways = words.lead_to(self._by_place, self._way_to)
+        if Refusal in map(type, students):
+            rows = zip(students, ways, strict=True)
+            return [None if isinstance(by, Refusal) else way for by, way in rows]
+        return ways
 
-    def _way_of(self, adds: Adds, at: int, student: StudentFact) -> _Way | None:
-        place = adds.courses.at[at]
-        way = self._by_place[place] = self._by_place[place] or self._find(adds.change(at), student)
-        return way
+    def _way_to(self, word: CourseWord | int) -> _Way | None:
+        """Find the way of everybody who adds a course, which does not depend on who asks."""
+        return self._ways.get(word) or self._find(Change("enroll", word))
 
-    def _find(self, change: Change, student: StudentFact) -> _Way | None:
-        """Find the course of an add, which does not depend on who asks."""
-        course = self.find_course(change, student)
+    def _find(self, add: Change) -> _Way | None:
+        course = self.find_course(add, _NOBODY)
         if isinstance(course, Refusal):
             return None
         rules = rules_of(course, (*ALWAYS, *FOR_A_SEAT))
@@ -295,7 +290,7 @@ class Decider:
             made = (make(course, self.facts.courses) for make in dict.fromkeys(quick) if make)
             tests = tuple(is_plain for is_plain in made if is_plain is not everybody)
         way = _Way(course, judges, days, persons, today, undated, tests)
-        self._ways[change.course] = way
+        self._ways[add.course] = way
         return way
 
     def _welcome_of(self, course: CourseFact, rules: list[Rule]) -> _Welcome:

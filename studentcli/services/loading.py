@@ -69,9 +69,9 @@ class Deciding:
         self.terms = load_terms(session)
         self.index = CourseIndex(self.terms, [], policy, term)
         self.numbers: dict[str | int, StudentFact] = {}
-        self._found: list[StudentFact | None] = []
+        self._found: dict[int, StudentFact | None] = {}
+        """The students of a table of numbers, by their places in it."""
         self._found_of: list[Any] | None = None
-        """The table of student numbers whose students are `_found`."""
         self.transcripts = Transcripts(session, self.facts, self.terms)
         self._movable: set[int] = set()
         self._decider: Decider | None = None
@@ -347,13 +347,10 @@ class Deciding:
 
     def _students(self, numbers: Column) -> list[StudentFact | Refusal]:
         """Find the student of each row among those locked."""
-        table = numbers.table
-        if self._found_of is not table or len(self._found) != len(table):
-            self._found_of, self._found = table, list(map(self.numbers.get, table))
-        found: list[Any] = numbers.of(self._found)
-        if None in found:
-            found = [by or self._student(numbers[at]) for at, by in enumerate(found)]
-        return found
+        if self._found_of is not numbers.table:
+            self._found_of, self._found = numbers.table, {}
+        found = numbers.lead_to(self._found, self.numbers.get)
+        return [by or self._student(numbers[at]) for at, by in enumerate(found)]
 
     def _student(self, key: str | int) -> StudentFact | Refusal:
         """Find a student among those locked."""
@@ -378,7 +375,7 @@ class Deciding:
         """Let go of everybody: all is decided, and the memory is wanted for other things."""
         self.facts.students.clear()
         self.numbers.clear()
-        self._found = []
+        self._found = {}
 
 
 def look_at_queues(session: Session, policy: Policy, course_ids: set[int]) -> Facts:

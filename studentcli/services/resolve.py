@@ -94,7 +94,7 @@ class CourseIndex:
         self._by_code: dict[str, list[CourseFact]] = {}
         self._one: dict[CourseWord, CourseFact | Refusal] = {}
         self._found: dict[CourseWord, tuple[str | Refusal, list[CourseFact]]] = {}
-        self._of_adds: list[tuple[int, ...]] = []
+        self._of_adds: dict[int, tuple[int, ...]] = {}
         self._adds_of: list[Any] | None = None
         for course in courses:
             self.add(course)
@@ -198,12 +198,12 @@ class CourseIndex:
 
     def possible_adds(self, words: Column) -> list[tuple[int, ...]]:
         """List, for each row, the ids of the courses that an add can turn out to mean."""
-        table = words.table
-        if self._adds_of is not table or len(self._of_adds) != len(table):
-            found = (self._candidates(word)[1] for word in table)
-            self._of_adds = [tuple(course.course_id for course in some) for some in found]
-            self._adds_of = table
-        return words.of(self._of_adds)
+        if self._adds_of is not words.table:
+            self._adds_of, self._of_adds = words.table, {}
+        return words.lead_to(self._of_adds, self._ids_of_add)
+
+    def _ids_of_add(self, word: CourseWord) -> tuple[int, ...]:
+        return tuple(course.course_id for course in self._candidates(word)[1])
 
     def named(self, change: Change) -> list[CourseFact]:
         """List the courses that a change can be about: the one that it gives up, too."""
