@@ -407,3 +407,20 @@ def test_the_help_for_what_is_not_found_is_two_queries_for_the_whole_file(world:
         near = find_near(session, words)
     assert near == {"1103": ["01103"], CourseWord("cs101"): ["ALL/CS101-1"]}
     assert len(queries) == 2
+
+
+def test_rejects_hold_the_cells_of_plain_rows_amid_others(
+    desk: World, run: Run, tmp_path: Path
+) -> None:
+    """When nobody wants the cells, nothing but numbers is kept of such rows."""
+    file = [f"{number},CS101,note of {number}" for number in ("S1", "N8", "S2", "N9", "S3")]
+    (tmp_path / "plain.csv").write_text("student,course,_note\n" + "\n".join(file) + "\n")
+    arguments = ("import", "plain.csv", "--on-error", "skip")
+
+    without = run(*arguments, "-n", database=desk.url)
+    done = run(*arguments, "--rejects", "rejects.csv", database=desk.url)
+
+    assert (without.returncode, done.returncode) == (6, 6)
+    assert without.stderr.splitlines()[:2] == done.stderr.splitlines()[:2]
+    kept = [line.split(",")[:4] for line in (tmp_path / "rejects.csv").read_text().splitlines()]
+    assert kept[1:] == [["N8", "CS101", "note of N8", "3"], ["N9", "CS101", "note of N9", "5"]]

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from studentcli.requests import Decision, Promotion
+from studentcli.rules import SeatedRows
 from studentcli.rules.deciding import Unread
 from studentcli.services.catalog import RecordOutcome
 from studentcli.services.syncing.options import SyncOptions
@@ -28,9 +29,9 @@ class Reader(Protocol):
         """Read the file anew, in chunks of about `size` rows."""
 
 
-Result = Decision | RecordOutcome | Unread
+Result = Decision | SeatedRows | RecordOutcome | Unread
 Sink = Callable[[list[Any], dict[int, list[str]]], None]
-"""Takes the results of a chunk in file order, and the cells of its lines."""
+"""Takes the results of a chunk in file order (see `one_by_one`), and the cells of its lines."""
 
 
 @dataclass

@@ -175,9 +175,9 @@ def add_events(connection: Connection, table: str, rows: Rows) -> None:
 
 def _tell_sqlite(connection: Connection, table: str, rows: Rows) -> None:
     number, at = rows.stamp
-    stamp, (action, _, status) = f"{number}, '{at}'", FIRST_SEAT
-    short = f"({stamp}, ?, ?, ?, '{action}', NULL, '{status}', NULL, NULL, NULL, ?, NULL)"
-    long = f"({stamp}, {', '.join('?' for _ in EVENT_COLUMNS[len(rows.stamp) :])})"
+    stamp, told = f"{number}, '{at}'", written_out(("?",) * SHORT)
+    fixed = ("NULL" if cell is None else "?" if cell == "?" else f"'{cell}'" for cell in told)
+    short, long = f"({stamp}, {', '.join(fixed)})", f"({stamp}, {', '.join('?' for _ in told)})"
     begin = _insert(table, EVENT_COLUMNS, "")
     with _usual_errors(connection, begin):
         cursor: Any = connection.connection.cursor()
