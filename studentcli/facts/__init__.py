@@ -8,7 +8,6 @@ from studentcli.facts.courses import CourseFact, Courses, TermFact
 from studentcli.facts.moving import (
     FIRST_SEAT,
     SHORT,
-    STATES,
     Event,
     Facts,
     FirstSeat,
@@ -21,12 +20,16 @@ from studentcli.facts.moving import (
 from studentcli.facts.people import (
     NO_GRANTS,
     NO_HOURS,
-    EnrollmentFact,
-    Enrollments,
     Grant,
     HoldFact,
     Load,
     StudentFact,
+)
+from studentcli.facts.standing import (
+    EnrollmentFact,
+    Enrollments,
+    mark_of_course,
+    mark_of_state,
 )
 
 __all__ = [
@@ -34,7 +37,6 @@ __all__ = [
     "NO_GRANTS",
     "NO_HOURS",
     "SHORT",
-    "STATES",
     "CourseFact",
     "Courses",
     "EnrollmentFact",
@@ -51,5 +53,7 @@ __all__ = [
     "Move",
     "StudentFact",
     "TermFact",
+    "mark_of_course",
+    "mark_of_state",
     "written_out",
 ]

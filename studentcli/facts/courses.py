@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Final
 
 from studentcli.conditions import Required, Reservation, TagTerm
-from studentcli.facts.people import EnrollmentFact, StudentFact
+from studentcli.facts.people import StudentFact
+from studentcli.facts.standing import EnrollmentFact, mark_of_course
 from studentcli.meetings import Meeting, week_of
 from studentcli.vocabulary import SEATED_STATUSES
 
@@ -69,9 +70,12 @@ class CourseFact:
     """Whether somebody in the queue was granted a seat beyond the capacity or a reserved one."""
 
     week: int = 0
+    mark: str = field(init=False)
+    """How it is written among a student's enrollments."""
 
     def __post_init__(self) -> None:
         self.ref = f"{self.term.code}/{self.code}-{self.section}"
+        self.mark = mark_of_course(self.course_id)
         self.meet(self.meetings)
 
     def meet(self, meetings: tuple[Meeting, ...]) -> None:

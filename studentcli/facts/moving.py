@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from studentcli.facts.courses import CourseFact, Courses
-from studentcli.facts.people import EnrollmentFact, Grant, StudentFact
+from studentcli.facts.people import Grant, StudentFact
+from studentcli.facts.standing import EnrollmentFact, mark_of_state
 from studentcli.vocabulary import EXTRA_SEATS
 
 
@@ -61,8 +63,6 @@ class Move(NamedTuple):
 
 Key = tuple[int, int]
 """Student id, course id."""
-STATES: Final = 20_000
-"""Different states that are known at a time, to be shared."""
 
 
 class JournalEntry(NamedTuple):
@@ -94,8 +94,8 @@ class Facts:
     changed: dict[Key, EnrollmentFact] = field(default_factory=dict)
     events: list[Event | FirstSeat] = field(default_factory=list)
     journal: list[JournalEntry] | None = None
-    _states: dict[EnrollmentFact, EnrollmentFact] = field(default_factory=dict)
-    _seats: dict[date, EnrollmentFact] = field(default_factory=dict)
+    _seats: dict[date, str | None] = field(default_factory=dict)
+    """The marks of those who get their first seat, by its date."""
 
     def locked(self) -> Iterator[CourseFact]:
         """Give the courses whose seats and queues are known, by id."""
@@ -103,7 +103,7 @@ class Facts:
 
     def move(self, student: StudentFact, course: CourseFact, step: Move) -> None:
         """Change the state of an enrollment: seats, queue and the event follow from it."""
-        action, to_status, on, line, grade, detail, instead_of = step
+        action, to_status, on, line, grade, detail, _ = step
         key = (student.student_id, course.course_id)
         before = student.enrollments.get(course.course_id)
         place = course.next_place if to_status == "waitlisted" else None
@@ -114,8 +114,6 @@ class Facts:
             from_status = before.status
             # What is not about to be written has been: the table has, or gets, a row for it.
             after = _after(before, step, place, in_table=before.in_table or key not in self.changed)
-        if place is None and instead_of is None:
-            after = self.share(after)
         event = Event(line, *key, action, from_status, to_status, place, grade, None, on, detail)
         if self.journal is not None:
             self.journal.append(JournalEntry(key, before, key in self.changed))
@@ -132,18 +130,18 @@ class Facts:
 
         The seat is one that nobody waits for and none is reserved for; no journal is kept.
         """
-        after = self._seats.get(on)
-        if after is None:
-            after = self._seats[on] = self.share(_first(Move("enroll", "enrolled", on), None))
-        # What `CourseFact.put` does, for a million rows: without a call for every step of it.
-        student_id, course_id = student.student_id, course.course_id
-        load, enrollments = student.load, student.enrollments
-        if load is not None:
-            load.week |= course.week
-            load.add_hours(course)
-        enrollments.course_ids.append(course_id)
-        enrollments.states.append(after)
-        course.taken += 1
+        mark = self._seats.get(on) or self._mark_of_seat(on)
+        student_id, course_id, load = student.student_id, course.course_id, student.load
+        if mark is None:
+            course.put(student, _seated(on))
+        else:
+            # The same for a million rows: without a call for every step of it.
+            if load is not None:
+                load.week |= course.week
+                load.add_hours(course)
+            enrollments = student.enrollments
+            enrollments.written = f"{enrollments.written}{course.mark}{mark}"
+            course.taken += 1
         if line is not None and detail is None:
             self.events.append((line, student_id, course_id, on))
         else:
@@ -168,15 +166,9 @@ class Facts:
         self.changed, self.events = {}, []
         return taken
 
-    def share(self, state: EnrollmentFact) -> EnrollmentFact:
-        """Give one object for all states that are equal.
-
-        A batch remembers a million enrollments, and they differ in little but their days.
-        """
-        if len(self._states) >= STATES:
-            self._states.clear()
-            self._seats.clear()
-        return self._states.setdefault(state, state)
+    def _mark_of_seat(self, on: date) -> str | None:
+        mark = self._seats[on] = mark_of_state(_seated(on))
+        return mark
 
     def begin_journal(self) -> Mark:
         """Remember moves from now on, so that `rewind` can take them back; gives the mark."""
@@ -206,12 +198,23 @@ class Facts:
         del journal[mark.moves :], self.events[mark.events :]
 
 
+@lru_cache(maxsize=4096)
+def _once(action: str, on: date, grade: str | None) -> tuple[tuple[str, date, str | None], ...]:
+    """Say that one change was made: a hundred thousand who wait share what is the same for all."""
+    return ((action, on, grade),)
+
+
+def _seated(on: date) -> EnrollmentFact:
+    """Derive the state of a first seat."""
+    return _first(Move("enroll", "enrolled", on), None)
+
+
 def _first(step: Move, place: int | None) -> EnrollmentFact:
     """Derive the state that a step leads to where there was none."""
     on = step.on
     return EnrollmentFact(
         step.to_status, on, on, on, place, step.grade, step.instead_of,
-        recorded=((step.action, on, step.grade),), in_table=False, is_moved=True,
+        recorded=_once(step.action, on, step.grade), in_table=False, is_moved=True,
     )  # fmt: skip
 
 

@@ -1,12 +1,13 @@
 """A student: enrollments, holds, overrides, and what the courses add up to."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from studentcli.facts.standing import EnrollmentFact, Enrollments
 from studentcli.vocabulary import SEATED_STATUSES
 
 if TYPE_CHECKING:
@@ -38,96 +39,6 @@ class Grant(NamedTuple):
     def is_active(self, on: date) -> bool:
         """Whether it counts on a day."""
         return self.until_on is None or on <= self.until_on
-
-
-@dataclass(slots=True, frozen=True)
-class EnrollmentFact:
-    """The state of one student in one course; all who are in the same state can share it.
-
-    `changed_on` is the date of the last change that somebody asked for (a promotion by the queue
-    is none); `instead_of` the course that is given up when the queue gives a seat; `recorded`
-    holds (action, date, grade) of the changes already made; `in_table` says whether the table
-    had a row for it when it came about; `is_moved` whether this operation has changed it.
-    """
-
-    status: str
-    enrolled_on: date
-    status_since: date
-    changed_on: date
-    place: int | None = None
-    grade: str | None = None
-    instead_of: int | None = None
-    recorded: tuple[tuple[str, date, str | None], ...] = ()
-    in_table: bool = True
-    is_moved: bool = False
-
-    @property
-    def is_seated(self) -> bool:
-        """Whether the student has a seat."""
-        return self.status in SEATED_STATUSES
-
-
-class Enrollments:
-    """The enrollments of a student by the course's id, in the order in which they came.
-
-    A batch holds a hundred thousand students with some dozens each. With ten courses two lists are
-    as large as a dict, with fifty less than half as large, and searched in half a microsecond.
-
-    `waits` counts those in a queue. What is done for every row of a file looks at the lists
-    themselves.
-    """
-
-    __slots__ = ("course_ids", "states", "waits")
-
-    def __init__(self) -> None:
-        self.course_ids: list[int] = []
-        self.states: list[EnrollmentFact] = []
-        self.waits = 0
-
-    def __contains__(self, course_id: object) -> bool:
-        return course_id in self.course_ids
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.course_ids)
-
-    def __len__(self) -> int:
-        return len(self.course_ids)
-
-    def __eq__(self, other: object) -> bool:
-        theirs = dict(other.items()) if isinstance(other, Enrollments) else other
-        return dict(self.items()) == theirs
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __getitem__(self, course_id: int) -> EnrollmentFact:
-        return self.states[self.course_ids.index(course_id)]
-
-    def __setitem__(self, course_id: int, state: EnrollmentFact) -> None:
-        self.waits += state.status == "waitlisted"
-        if course_id in self.course_ids:
-            at = self.course_ids.index(course_id)
-            self.waits -= self.states[at].status == "waitlisted"
-            self.states[at] = state
-        else:
-            self.course_ids.append(course_id)
-            self.states.append(state)
-
-    def __delitem__(self, course_id: int) -> None:
-        at = self.course_ids.index(course_id)
-        self.waits -= self.states[at].status == "waitlisted"
-        del self.course_ids[at], self.states[at]
-
-    def get(self, course_id: int) -> EnrollmentFact | None:
-        """Give the enrollment in a course, if there is one."""
-        return self[course_id] if course_id in self.course_ids else None
-
-    def items(self) -> Iterator[tuple[int, EnrollmentFact]]:
-        """Give course ids with enrollments."""
-        return zip(self.course_ids, self.states, strict=True)
-
-    def values(self) -> Iterator[EnrollmentFact]:
-        """Give the enrollments."""
-        return iter(self.states)
 
 
 @dataclass(slots=True)

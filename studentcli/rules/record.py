@@ -49,10 +49,13 @@ def has_what_is_required(course: CourseFact, courses: Courses) -> IsPlain:
         enrollments = student.enrollments
         for group in groups:
             for item, other in group:
-                if other.course_id in enrollments.course_ids and other is not course:
-                    found = enrollments[other.course_id]
-                    if found.status in SEATED_STATUSES and _is_met(item, (other, found), term):
-                        break
+                found = None if other is course else enrollments.find(other.mark)
+                if (
+                    found is not None
+                    and found.status in SEATED_STATUSES
+                    and _is_met(item, (other, found), term)
+                ):
+                    break
             else:
                 return False
         return True

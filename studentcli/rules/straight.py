@@ -227,7 +227,7 @@ class Decider:
             if way is not None and way.tests is not None:
                 course, _, days, persons, today, undated, tests = way
                 on, enrollments = day or undated, student.enrollments
-                if course.course_id in enrollments.course_ids:
+                if course.mark in enrollments.written:
                     known = enrollments[course.course_id]
                     if known.status == "enrolled" and on <= today:
                         seated.results.append("unchanged")

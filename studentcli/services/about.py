@@ -86,7 +86,7 @@ class _BackDated:
         for at, (student, course_ids, on) in enumerate(rows):
             for course_id in course_ids if isinstance(student, StudentFact) else ():
                 enrollments = student.enrollments
-                if course_id not in enrollments.course_ids:
+                if course_id not in enrollments:
                     continue
                 state = enrollments[course_id]
                 if state.status != "enrolled" or enrollments.waits:

@@ -15,7 +15,6 @@ from studentcli.conditions import parse_corequisites, parse_requirements
 from studentcli.database import StartAgain, list_parameter
 from studentcli.facts import (
     NO_GRANTS,
-    STATES,
     CourseFact,
     EnrollmentFact,
     Facts,
@@ -24,6 +23,8 @@ from studentcli.facts import (
     Key,
     StudentFact,
     TermFact,
+    mark_of_course,
+    mark_of_state,
 )
 from studentcli.meetings import parse as parse_meetings
 from studentcli.services import statements
@@ -46,8 +47,8 @@ class Transcripts:
         self.is_sqlite = is_sqlite(session)
         self.waits: list[Key] = []
         self.met: set[int] = set()
-        self._states: dict[tuple[Any, ...], EnrollmentFact] = {}
-        """States that many share, by what the table says of them."""
+        self._marks: dict[tuple[Any, ...], str | None] = {}
+        """The marks of states, by what the table says of them."""
         self.load: Load | None = None
         self.is_about_leaving = False
         """Whether anybody leaves a course: another one may be taken together with it."""
@@ -122,34 +123,30 @@ class Transcripts:
 
     def _put_enrollments(self, rows: Iterable[Any]) -> None:
         """Take enrollments in: of a nightly file as many as it has rows."""
-        students, courses, states = self.facts.students, self.facts.courses, self._states
+        students, courses, marks = self.facts.students, self.facts.courses, self._marks
         for row in rows:
             _, student_id, course_id, status, grade, _, _, enrolled_on, since, place, old = row
             student = students[student_id]
             enrollments = student.enrollments
-            if course_id in enrollments.course_ids:
+            course = courses.get(course_id)
+            mark = mark_of_course(course_id) if course is None else course.mark
+            if mark in enrollments.written:
                 continue  # moved since, and not written yet
             student.load = None
             self.met.add(course_id)
-            course = courses.get(course_id)
-            if course is not None:
-                course_id = course.course_id  # one number for all who hold it
             key = status, enrolled_on, since, grade
-            if status == "waitlisted":
+            known = marks.get(key)
+            if known is not None:
+                enrollments.written = f"{enrollments.written}{mark}{known}"
+            elif status == "waitlisted":
                 self.waits.append((student_id, course_id))
                 enrollments[course_id] = (
                     course.queue[student_id] if course is not None and course.is_locked
                     else _state(key, place, old)
                 )  # fmt: skip
-                continue
-            enrollments.course_ids.append(course_id)
-            enrollments.states.append(states.get(key) or self._share(key))
-
-    def _share(self, key: tuple[str, Any, Any, str | None]) -> EnrollmentFact:
-        if len(self._states) >= STATES:
-            self._states.clear()
-        state = self._states[key] = self.facts.share(_state(key))
-        return state
+            else:
+                enrollments[course_id] = state = _state(key)
+                marks[key] = mark_of_state(state)
 
     def _put_hold(self, student_id: int, hold_id: int, *row: Any) -> None:
         blocks, kind, reason, _, from_on, until_on, *_ = row

@@ -1,0 +1,164 @@
+"""How students stand in courses: an enrollment, and all of a student's written small.
+
+A batch holds a hundred thousand students with some dozens of enrollments each, and looks for one
+of them in every row. Written as characters, one for the course and one for the state, a student's
+enrollments are one object of a few bytes each, and a course is found in them in no time: as two
+lists they took three times the memory, and most of a row's time was waiting for it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from itertools import count
+from typing import Final
+
+from studentcli.vocabulary import SEATED_STATUSES
+
+
+@dataclass(slots=True, frozen=True)
+class EnrollmentFact:
+    """The state of one student in one course; all who are in the same state can share it.
+
+    `changed_on` is the date of the last change that somebody asked for (a promotion by the queue
+    is none); `instead_of` the course that is given up when the queue gives a seat; `recorded`
+    holds (action, date, grade) of the changes already made; `in_table` says whether the table
+    had a row for it when it came about; `is_moved` whether this operation has changed it.
+    """
+
+    status: str
+    enrolled_on: date
+    status_since: date
+    changed_on: date
+    place: int | None = None
+    grade: str | None = None
+    instead_of: int | None = None
+    recorded: tuple[tuple[str, date, str | None], ...] = ()
+    in_table: bool = True
+    is_moved: bool = False
+
+    @property
+    def is_seated(self) -> bool:
+        """Whether the student has a seat."""
+        return self.status in SEATED_STATUSES
+
+
+_OWN: Final = "\0"
+"""Stands for a state that has no mark: the student keeps it."""
+STATES: Final = 20_000
+"""States that have a mark; any further one is kept by each student who is in it."""
+
+_numbers: Final = count(1)
+"""What the marks of courses and of states are made of, so that no two are equal."""
+_course_marks: Final[dict[int, str]] = {}
+_courses: Final[dict[str, int]] = {}
+_state_marks: Final[dict[EnrollmentFact, str]] = {}
+_states: Final[dict[str, EnrollmentFact]] = {}
+
+
+def mark_of_course(course_id: int) -> str:
+    """Give the character by which a course is written, the same in the whole process."""
+    mark = _course_marks.get(course_id)
+    if mark is None:
+        new = chr(next(_numbers))
+        _courses[new] = course_id
+        mark = _course_marks.setdefault(course_id, new)  # another thread can have been first
+    return mark
+
+
+def mark_of_state(state: EnrollmentFact) -> str | None:
+    """Give the character by which a state is written, if it is one that many can be in."""
+    if state.place is not None or state.instead_of is not None:
+        return None  # different for everybody
+    mark = _state_marks.get(state)
+    if mark is None and len(_states) < STATES:
+        new = chr(next(_numbers))
+        _states[new] = state
+        mark = _state_marks.setdefault(state, new)
+    return mark
+
+
+class Enrollments:
+    """The enrollments of a student by the course's id, in the order in which they came.
+
+    `written` holds two characters for each: the marks of its course and of its state. `waits`
+    counts those in a queue. What is done for every row of a file looks at the marks itself.
+    """
+
+    __slots__ = ("_own", "waits", "written")
+
+    def __init__(self) -> None:
+        self.written = ""
+        self.waits = 0
+        self._own: tuple[EnrollmentFact, ...] = ()
+        """The states that have no mark, in their order."""
+
+    def __contains__(self, course_id: int) -> bool:
+        return self._find(course_id) >= 0
+
+    def __iter__(self) -> Iterator[int]:
+        return map(_courses.__getitem__, self.written[::2])
+
+    def __len__(self) -> int:
+        return len(self.written) // 2
+
+    def __eq__(self, other: object) -> bool:
+        theirs = dict(other.items()) if isinstance(other, Enrollments) else other
+        return dict(self.items()) == theirs
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __getitem__(self, course_id: int) -> EnrollmentFact:
+        state = self.get(course_id)
+        if state is None:
+            raise KeyError(course_id)
+        return state
+
+    def __setitem__(self, course_id: int, state: EnrollmentFact) -> None:
+        at, mark = self._find(course_id), mark_of_state(state)
+        pair = mark_of_course(course_id) + (mark or _OWN)
+        self.waits += state.status == "waitlisted"
+        self._replace(len(self.written) if at < 0 else at, pair, () if mark else (state,))
+
+    def __delitem__(self, course_id: int) -> None:
+        at = self._find(course_id)
+        if at < 0:
+            raise KeyError(course_id)
+        self._replace(at, "", ())
+
+    def get(self, course_id: int) -> EnrollmentFact | None:
+        """Give the enrollment in a course, if there is one."""
+        mark = _course_marks.get(course_id)
+        return None if mark is None else self.find(mark)
+
+    def find(self, mark: str) -> EnrollmentFact | None:
+        """Give the enrollment in the course of a mark, if there is one."""
+        at = self.written.find(mark)
+        return None if at < 0 else _states.get(self.written[at + 1]) or self._own_at(at)
+
+    def items(self) -> Iterator[tuple[int, EnrollmentFact]]:
+        """Give course ids with enrollments."""
+        return zip(self, self.values(), strict=True)
+
+    def values(self) -> Iterator[EnrollmentFact]:
+        """Give the enrollments."""
+        own = iter(self._own)
+        return (next(own) if mark == _OWN else _states[mark] for mark in self.written[1::2])
+
+    def _find(self, course_id: int) -> int:
+        """Give the place of a course among the characters, or -1."""
+        mark = _course_marks.get(course_id)
+        return -1 if mark is None else self.written.find(mark)
+
+    def _own_at(self, at: int) -> EnrollmentFact:
+        return self._own[self.written.count(_OWN, 0, at)]
+
+    def _replace(self, at: int, pair: str, own: tuple[EnrollmentFact, ...]) -> None:
+        """Put a pair of marks, or none, in the place of the one that is there, or behind all."""
+        written = self.written
+        there = written[at + 1 : at + 2]
+        if there:
+            before = _states.get(there) or self._own_at(at)
+            self.waits -= before.status == "waitlisted"
+        nth = written.count(_OWN, 0, at)
+        self._own = (*self._own[:nth], *own, *self._own[nth + (there == _OWN) :])
+        self.written = written[:at] + pair + written[at + 2 :]

@@ -1,0 +1,99 @@
+"""The enrollments of a student, written small, are what a dict of them would be."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from studentcli.facts import EnrollmentFact, Enrollments, mark_of_course, mark_of_state, standing
+
+DAY = date(2026, 9, 1)
+COURSES = (1, 2, 7, 300, 70_000, 10**15)
+SHARED = [
+    EnrollmentFact(status, on, on, on, grade="B" if status == "completed" else None)
+    for status in ("enrolled", "dropped", "completed")
+    for on in (DAY, DAY + timedelta(1))
+]
+PLACES = [EnrollmentFact("waitlisted", DAY, DAY, DAY, place=place) for place in (1, 2, 3)]
+SWAP = replace(PLACES[0], instead_of=7)
+steps = st.lists(
+    st.tuples(st.sampled_from(COURSES), st.sampled_from([*SHARED, *PLACES, SWAP, None])),
+    max_size=30,
+)
+
+
+@pytest.fixture(params=[standing.STATES, 0], ids=["with marks", "no mark left"])
+def marks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let states have marks, or let all of them be taken."""
+    monkeypatch.setattr(standing, "STATES", request.param)
+    for name in ("_states", "_state_marks"):
+        monkeypatch.setattr(standing, name, {})
+
+
+@pytest.mark.usefixtures("marks")
+@given(steps=steps)
+def test_enrollments_are_what_a_dict_would_be(steps: list[tuple[int, Any]]) -> None:
+    """Whatever was put and taken out, in the same order, with the same waits."""
+    mine, model = Enrollments(), dict[int, EnrollmentFact]()
+    for course_id, state in steps:
+        if state is not None:
+            mine[course_id] = model[course_id] = state
+        elif course_id in model:
+            del mine[course_id], model[course_id]
+        else:
+            with pytest.raises(KeyError):
+                del mine[course_id]
+        assert list(mine.items()) == list(model.items())
+        assert (list(mine), list(mine.values())) == (list(model), list(model.values()))
+        assert len(mine) == len(model)
+        assert mine.waits == sum(state.status == "waitlisted" for state in model.values())
+        for each in COURSES:
+            assert mine.get(each) == mine.find(mark_of_course(each)) == model.get(each)
+            assert (each in mine) is (each in model)
+    assert mine == model
+    assert (mine == {**model, 5: SHARED[0]}) is False
+
+
+def test_a_course_that_nobody_has_met_is_not_there() -> None:
+    """Asking for it leaves nothing behind."""
+    before = len(standing._courses)
+    assert 987_654_321 not in Enrollments()
+    assert Enrollments().get(987_654_321) is None
+    with pytest.raises(KeyError):
+        Enrollments()[987_654_321]
+    assert len(standing._courses) == before
+
+
+def test_what_is_different_for_everybody_has_no_mark() -> None:
+    """Places in queues and swaps would use the marks up; the student keeps the very object."""
+    assert mark_of_state(PLACES[0]) is mark_of_state(SWAP) is None
+    mine = Enrollments()
+    mine[1] = SWAP
+    assert mine[1] is SWAP
+
+
+def test_threads_that_meet_a_course_at_once_write_it_alike() -> None:
+    """Two marks of one course would hide an enrollment."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            for course_id in range(2 * 10**9, 2 * 10**9 + 500):
+                marks = set(pool.map(mark_of_course, [course_id] * 8))
+                assert marks == {mark_of_course(course_id)}
+    finally:
+        sys.setswitchinterval(interval)
+    assert standing._courses[mark_of_course(2 * 10**9)] == 2 * 10**9
+
+
+def test_a_student_s_enrollments_stay_small() -> None:
+    """Fifty of them in two hundred bytes and something: a batch holds millions."""
+    mine = Enrollments()
+    for course_id in range(1, 51):
+        mine[course_id] = SHARED[0]
+    assert sys.getsizeof(mine) + sys.getsizeof(mine.written) < 400
