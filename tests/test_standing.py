@@ -51,6 +51,7 @@ def test_enrollments_are_what_a_dict_would_be(steps: list[tuple[int, Any]]) -> N
         assert list(mine.items()) == list(model.items())
         assert (list(mine), list(mine.values())) == (list(model), list(model.values()))
         assert len(mine) == len(model)
+        assert mine.given_up() == {7} & {state.instead_of for state in model.values()}
         assert mine.waits == sum(state.status == "waitlisted" for state in model.values())
         for each in COURSES:
             assert mine.get(each) == mine.find(mark_of_course(each)) == model.get(each)

@@ -45,7 +45,7 @@ class EnrollmentFact:
 _OWN: Final = "\0"
 """Stands for a state that has no mark: the student keeps it."""
 STATES: Final = 20_000
-"""States that have a mark; any further one is kept by each student who is in it."""
+"""States that have a mark at most; any further one is kept by each student who is in it."""
 
 _numbers: Final = count(1)
 """What the marks of courses and of states are made of, so that no two are equal."""
@@ -67,7 +67,7 @@ def mark_of_course(course_id: int) -> str:
 
 def mark_of_state(state: EnrollmentFact) -> str | None:
     """Give the character by which a state is written, if it is one that many can be in."""
-    if state.place is not None or state.instead_of is not None:
+    if state.status == "waitlisted" or state.instead_of is not None:
         return None  # different for everybody
     mark = _state_marks.get(state)
     if mark is None and len(_states) < STATES:
@@ -143,6 +143,10 @@ class Enrollments:
         """Give the enrollments."""
         own = iter(self._own)
         return (next(own) if mark == _OWN else _states[mark] for mark in self.written[1::2])
+
+    def given_up(self) -> set[int]:
+        """List the courses that are given up once there is a seat in another one."""
+        return {state.instead_of for state in self._own if state.instead_of is not None}
 
     def _find(self, course_id: int) -> int:
         """Give the place of a course among the characters, or -1."""

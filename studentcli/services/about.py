@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from studentcli.facts import Key, StudentFact
+from studentcli.facts import EnrollmentFact, Key, StudentFact
 from studentcli.requests import Adds, Change, Request
 from studentcli.rules.transitions import TRANSITIONS, UNCHANGED
 from studentcli.services.resolve import CourseIndex
@@ -18,10 +18,10 @@ def pairs(
     """Give what changes can be about, as student id and course id."""
     for item, by in zip(asked, askers, strict=True):
         if isinstance(item, Adds):
-            for student, course_ids in zip(by, index.possible_adds(item.courses), strict=True):
+            for student, courses in zip(by, index.possible_adds(item.courses), strict=True):
                 if isinstance(student, StudentFact):
-                    for course_id in course_ids:
-                        yield student.student_id, course_id
+                    for course in courses:
+                        yield student.student_id, course.course_id
         elif isinstance(by, StudentFact):
             for change in item.changes:
                 for course in index.named(change):
@@ -43,53 +43,66 @@ def back_dated(
         asked: requests and rows in their order.
         askers: of each of them, loaded.
     """
-    found = _BackDated(index)
+    moved = set(_moved(index, asked, askers))
+    movers = {student_id for student_id, _ in moved}
+    return [
+        key
+        for item, by in zip(asked, askers, strict=True)
+        for student, change in (_asked_by(item, by, movers) if movers else ())
+        for key, state in _standing(index, student, change)
+        if key in moved and change.effective_on and change.effective_on <= state.status_since
+    ]
+
+
+def _moved(
+    index: CourseIndex, asked: Sequence[Request | Adds], askers: Sequence[Asker]
+) -> Iterator[Key]:
+    """Give the pairs whose enrollment can move."""
     for item, by in zip(asked, askers, strict=True):
         if isinstance(item, Adds):
-            found.look_at_rows(item, by)
+            yield from _moved_by_rows(index, item, by)
         elif isinstance(by, StudentFact) and by.enrollments:
             for change in item.changes:
-                found.look_at(by, change)
-    return [key for key in found.dated if key in found.moved]
+                yield from _moved_by(index, by, change)
 
 
-class _BackDated:
-    """Pairs whose change is not later than how the enrollment stands, and pairs that can move."""
+def _moved_by_rows(index: CourseIndex, adds: Adds, students: Sequence[Any]) -> Iterator[Key]:
+    """Look at rows: most are about no enrollment, or of who is enrolled and waits nowhere."""
+    rows = zip(students, index.possible_adds(adds.courses), strict=True)
+    for at, (student, courses) in enumerate(rows):
+        for course in courses if isinstance(student, StudentFact) else ():
+            enrollments = student.enrollments
+            state = enrollments.find(course.mark)
+            if state is not None and (
+                state.status != "enrolled"
+                or (enrollments.waits and course.course_id in enrollments.given_up())
+            ):
+                yield from _moved_by(index, student, adds.change(at))
 
-    def __init__(self, index: CourseIndex) -> None:
-        self._index = index
-        self.dated: dict[Key, None] = {}
-        self.moved: set[Key] = set()
 
-    def look_at(self, student: StudentFact, change: Change) -> None:
-        """Look at a change of a student."""
-        enrollments = student.enrollments
-        given_up: set[int | None] = set()  # once there is a seat in another course
-        if enrollments.waits:
-            given_up = {enrollment.instead_of for enrollment in enrollments.values()}
-        on, is_swap = change.effective_on, change.instead_of is not None
-        for course in self._index.named(change):
-            enrollment = enrollments.get(course.course_id)
-            if enrollment is None:
-                continue
-            key = student.student_id, course.course_id
-            if on is not None and on <= enrollment.status_since:
-                self.dated[key] = None
-            stays = TRANSITIONS[enrollment.status, change.action] == UNCHANGED
-            if is_swap or not stays or course.course_id in given_up:
-                self.moved.add(key)
+def _moved_by(index: CourseIndex, student: StudentFact, change: Change) -> Iterator[Key]:
+    given_up = student.enrollments.given_up()
+    for key, state in _standing(index, student, change):
+        stays = TRANSITIONS[state.status, change.action] == UNCHANGED
+        if change.instead_of is not None or not stays or key[1] in given_up:
+            yield key
 
-    def look_at_rows(self, adds: Adds, students: Sequence[Any]) -> None:
-        """Look at rows: most are about no enrollment, or of who is enrolled and waits nowhere."""
-        named = self._index.possible_adds(adds.courses)
-        rows = zip(students, named, adds.days, strict=True)
-        for at, (student, course_ids, on) in enumerate(rows):
-            for course_id in course_ids if isinstance(student, StudentFact) else ():
-                enrollments = student.enrollments
-                if course_id not in enrollments:
-                    continue
-                state = enrollments[course_id]
-                if state.status != "enrolled" or enrollments.waits:
-                    self.look_at(student, adds.change(at))
-                elif on is not None and on <= state.status_since:
-                    self.dated[student.student_id, course_id] = None
+
+def _asked_by(
+    item: Request | Adds, by: Asker, students: set[int]
+) -> Iterator[tuple[StudentFact, Change]]:
+    """Give the changes that some students ask for."""
+    for at, student in enumerate(by if isinstance(item, Adds) else [by]):
+        if isinstance(student, StudentFact) and student.student_id in students:
+            changes = [item.change(at)] if isinstance(item, Adds) else item.changes
+            yield from ((student, change) for change in changes)
+
+
+def _standing(
+    index: CourseIndex, student: StudentFact, change: Change
+) -> Iterator[tuple[Key, EnrollmentFact]]:
+    """Give the enrollments that a change can be about."""
+    for course in index.named(change):
+        state = student.enrollments.find(course.mark)
+        if state is not None:
+            yield (student.student_id, course.course_id), state

@@ -196,14 +196,11 @@ class CourseIndex:
             return self._candidates(word)[1]
         return self.readings(word)
 
-    def possible_adds(self, words: Column) -> list[tuple[int, ...]]:
-        """List, for each row, the ids of the courses that an add can turn out to mean."""
+    def possible_adds(self, words: Column) -> list[list[CourseFact]]:
+        """List, for each row, the courses that an add can turn out to mean."""
         if self._adds_of is not words.table:
             self._adds_of, self._of_adds = words.table, {}
-        return words.lead_to(self._of_adds, self._ids_of_add)
-
-    def _ids_of_add(self, word: CourseWord) -> tuple[int, ...]:
-        return tuple(course.course_id for course in self._candidates(word)[1])
+        return words.lead_to(self._of_adds, lambda word: self._candidates(word)[1])
 
     def named(self, change: Change) -> list[CourseFact]:
         """List the courses that a change can be about: the one that it gives up, too."""

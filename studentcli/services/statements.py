@@ -138,10 +138,13 @@ def students(*, is_sqlite: bool, locks: bool, by: tuple[str, ...], further: bool
     return query.with_for_update(key_share=True, skip_locked=further) if locks else query
 
 
-ENROLLMENT: Final = "enrollment"
+ENROLLMENTS: Final = "enrollments"
 HOLD: Final = "hold"
 GRANT: Final = "grant"
 COURSE: Final = "course"
+COMMA: Final = ","
+BREAK: Final = "\x1e"
+"""What stands between the states of a student: no word or date holds it, and no usable grade."""
 
 
 def _pairs(*, is_sqlite: bool) -> str:
@@ -164,6 +167,25 @@ def pair_parameters(keys: list[tuple[int, int]], *, is_sqlite: bool) -> dict[str
     return {"pair_students": list(student_ids), "pair_courses": list(course_ids)}
 
 
+def _enrollments(*, is_sqlite: bool) -> str:
+    """Write the columns that give the enrollments of a student, as `records` says."""
+    together, end = ("group_concat", "char(30)") if is_sqlite else ("string_agg", "chr(30)")
+    enrolled_on, since = (
+        name if is_sqlite else f"to_char({name}, 'YYYY-MM-DD')"
+        for name in ("sc.enrolled_on", "sc.status_since")
+    )
+    return (
+        f"'{ENROLLMENTS}' AS kind, sc.student_id, CAST(NULL AS bigint),"
+        f" {together}(CAST(sc.course_id AS text), '{COMMA}'),"
+        f" {together}(sc.status || ' ' || {enrolled_on} || ' ' || {since} || CASE"
+        " WHEN sc.queue_place IS NULL AND sc.instead_of_id IS NULL AND sc.grade IS NULL THEN ''"
+        " ELSE ' ' || coalesce(sc.queue_place, 0) || ' ' || coalesce(sc.instead_of_id, 0)"
+        f" || ' ' || coalesce(sc.grade, '') END, {end}),"
+        " CAST(NULL AS text), CAST(NULL AS text), CAST(NULL AS date), CAST(NULL AS date),"
+        " CAST(NULL AS integer), CAST(NULL AS bigint)"
+    )
+
+
 @cache
 def records(*, is_sqlite: bool, whole: bool) -> TextClause:
     """Select what the rules read about the students of `:students`, in one statement.
@@ -171,19 +193,21 @@ def records(*, is_sqlite: bool, whole: bool) -> TextClause:
     Rows of four kinds share the columns: enrollments (the `whole` record of a student, else those
     of the pairs that `pair_parameters` gives; with `:known` the courses of a whole record that are
     not in it), holds and overrides that were not taken back. Dates come as they are stored.
+
+    A student's enrollments are one row: their courses, `COMMA` between, and their states, `BREAK`
+    between. A state is status and two dates, and unless these are null place, course to be given up
+    (0 = none) and grade, with blanks between. Half of the time that a row for each would take.
     """
     mine = "IN (SELECT value FROM json_each(:students))" if is_sqlite else "= ANY(:students)"
-    enrollments = (
-        f"'{ENROLLMENT}' AS kind, sc.student_id, sc.course_id, sc.status, sc.grade,"
-        " CAST(NULL AS text), CAST(NULL AS text), sc.enrolled_on, sc.status_since,"
-        " sc.queue_place, sc.instead_of_id"
-    )
+    enrollments = _enrollments(is_sqlite=is_sqlite)
     pairs = _pairs(is_sqlite=is_sqlite)
     arms = [
         f"SELECT {enrollments} FROM student_courses sc WHERE sc.student_id {mine}"
+        " GROUP BY sc.student_id"
         if whole
         else f"SELECT {enrollments} FROM {pairs} CROSS JOIN student_courses sc"
-        " WHERE sc.student_id = p.student_id AND sc.course_id = p.course_id",
+        " WHERE sc.student_id = p.student_id AND sc.course_id = p.course_id"
+        " GROUP BY sc.student_id",
         (
             f"SELECT '{HOLD}', h.student_id, h.id, h.blocks, h.kind, h.reason, NULL,"
             f" h.from_on, h.until_on, NULL, NULL FROM holds h WHERE h.student_id {mine}"

@@ -5,12 +5,13 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 from sqlalchemy import Executable
 from sqlalchemy.orm import Session
 
+from studentcli import errors
 from studentcli.conditions import parse_corequisites, parse_requirements
 from studentcli.database import StartAgain, list_parameter
 from studentcli.facts import (
@@ -36,8 +37,7 @@ from studentcli.services.resolve import is_sqlite, read_text
 class Transcripts:
     """Reads the records of locked students into the facts.
 
-    `waits` collects (student id, course id) of the queues in which they were found to wait, `met`
-    the ids of all courses in which the tables had them.
+    `waits` collects (student id, course id) of the queues in which they were found to wait.
     """
 
     def __init__(self, session: Session, facts: Facts, terms: Iterable[TermFact]) -> None:
@@ -46,12 +46,15 @@ class Transcripts:
         self.terms = {term.term_id: term for term in terms}
         self.is_sqlite = is_sqlite(session)
         self.waits: list[Key] = []
-        self.met: set[int] = set()
-        self._marks: dict[tuple[Any, ...], str | None] = {}
-        """The marks of states, by what the table says of them."""
+        self._courses, self._marks = _CourseMarks(), _StateMarks()
         self.load: Load | None = None
         self.is_about_leaving = False
         """Whether anybody leaves a course: another one may be taken together with it."""
+
+    @property
+    def met(self) -> Iterator[int]:
+        """The ids of all courses in which the tables had them."""
+        return map(int, self._courses)
 
     def expect_leaving(self) -> None:
         """Say that somebody leaves a course, also when records were read before that was known."""
@@ -106,47 +109,48 @@ class Transcripts:
         for student in students:
             student.is_loaded = whole
             student.holds, student.grants = (), NO_GRANTS
-        self._put_enrollments(self._put_others(self._rows(query, parameters)))
-
-    def _put_others(self, rows: Iterable[Any]) -> Iterator[Any]:
-        """Take in what else was read, and give the enrollments."""
         put: dict[str, Callable[..., None]] = {
+            statements.ENROLLMENTS: self._put_enrollments,
             statements.HOLD: self._put_hold,
             statements.GRANT: self._put_grant,
             statements.COURSE: self._put_course,
         }
-        for row in rows:
-            if row[0] == statements.ENROLLMENT:
-                yield row
-            else:
-                put[row[0]](*row[1:])
+        for kind, *row in self._rows(query, parameters):
+            put[kind](*row)
 
-    def _put_enrollments(self, rows: Iterable[Any]) -> None:
-        """Take enrollments in: of a nightly file as many as it has rows."""
-        students, courses, marks = self.facts.students, self.facts.courses, self._marks
-        for row in rows:
-            _, student_id, course_id, status, grade, _, _, enrolled_on, since, place, old = row
-            student = students[student_id]
-            enrollments = student.enrollments
-            course = courses.get(course_id)
-            mark = mark_of_course(course_id) if course is None else course.mark
-            if mark in enrollments.written:
-                continue  # moved since, and not written yet
-            student.load = None
-            self.met.add(course_id)
-            key = status, enrolled_on, since, grade
-            known = marks.get(key)
-            if known is not None:
-                enrollments.written = f"{enrollments.written}{mark}{known}"
-            elif status == "waitlisted":
-                self.waits.append((student_id, course_id))
-                enrollments[course_id] = (
-                    course.queue[student_id] if course is not None and course.is_locked
-                    else _state(key, place, old)
-                )  # fmt: skip
-            else:
-                enrollments[course_id] = state = _state(key)
-                marks[key] = mark_of_state(state)
+    def _put_enrollments(
+        self, student_id: int, _: None, courses: str, states: str, *__: None
+    ) -> None:
+        """Take the enrollments of a student in: of a nightly file as many as it has rows."""
+        student = self.facts.students[student_id]
+        numbers, texts = courses.split(statements.COMMA), states.split(statements.BREAK)
+        student.load, enrollments = None, student.enrollments
+        try:
+            marks = [self._marks[text] for text in texts]
+            pairs = list(zip(map(self._courses.__getitem__, numbers), marks, strict=True))
+            if "" not in marks and not enrollments.written:
+                enrollments.written = "".join(chain.from_iterable(pairs))
+                return
+            for number, (course, mark), text in zip(numbers, pairs, texts, strict=True):
+                if course in enrollments.written:
+                    continue  # moved since, and not written yet
+                if mark:
+                    enrollments.written += course + mark
+                else:
+                    self._put_enrollment(student, int(number), text)
+        except ValueError:
+            raise errors.DatabaseDamaged(
+                f"the enrollments of {student.number} cannot be read",
+                hint="studentcli db check says how to mend them",
+            ) from None
+
+    def _put_enrollment(self, student: StudentFact, course_id: int, text: str) -> None:
+        state, course = _state(text), self.facts.courses.get(course_id)
+        if state.status == "waitlisted":
+            self.waits.append((student.student_id, course_id))
+            if course is not None and course.is_locked:
+                state = course.queue[student.student_id]
+        student.enrollments[course_id] = state
 
     def _put_hold(self, student_id: int, hold_id: int, *row: Any) -> None:
         blocks, kind, reason, _, from_on, until_on, *_ = row
@@ -201,13 +205,38 @@ class Transcripts:
                 self.facts.courses[course_id].queue[student_id] = own
 
 
-def _state(
-    key: tuple[str, Any, Any, str | None], place: int | None = None, old: int | None = None
-) -> EnrollmentFact:
-    """Give the state of an enrollment as the table holds it: status, dates and grade."""
-    status, enrolled_on, since, grade = key
-    since = _day(since)
-    return EnrollmentFact(status, _day(enrolled_on), since, since, place, grade, old)
+class _CourseMarks(dict[str, str]):
+    """The marks of courses, by their ids as text; all that were met stay here."""
+
+    def __missing__(self, course_id: str) -> str:
+        mark = self[course_id] = mark_of_course(int(course_id))
+        return mark
+
+
+class _StateMarks(dict[str, str]):
+    """The marks of states, by their texts; "" for a state that has none."""
+
+    def __missing__(self, text: str) -> str:
+        mark = mark_of_state(_state(text))
+        if mark is None:
+            return ""
+        self[text] = mark
+        return mark
+
+
+def _state(text: str) -> EnrollmentFact:
+    """Give the state of an enrollment as `statements.records` writes it.
+
+    Raises:
+        ValueError: for what that does not write.
+    """
+    status, enrolled_on, since, *more = text.split(" ", 5)
+    place, instead_of, grade = more or ("0", "0", "")
+    day = date.fromisoformat(since)
+    return EnrollmentFact(
+        status, date.fromisoformat(enrolled_on), day, day, int(place) or None, grade or None,
+        int(instead_of) or None,
+    )  # fmt: skip
 
 
 def _day(value: Any) -> Any:

@@ -1,0 +1,97 @@
+"""The records of students as the tables hold them, read in one statement."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select
+
+from studentcli import errors
+from studentcli.facts import EnrollmentFact
+from studentcli.models import Course, Student, StudentCourses
+from studentcli.requests import Policy
+from studentcli.services.loading import Deciding
+from tests.world import TODAY, World
+
+LATER = TODAY + timedelta(1)
+
+
+@pytest.fixture
+def busy(world: World) -> World:
+    """One student in six courses, in every state there is; another one in none."""
+    world.student("S1", "S2")
+    world.course("A", "B", "C", "D", "E", "F", waitlist_capacity=9)
+    put(
+        world,
+        A={"status": "enrolled"},
+        B={"status": "dropped", "status_since": LATER},
+        C={"status": "completed", "grade": "pass with honours", "status_since": LATER},
+        D={"status": "waitlisted", "queue_place": 7},
+        E={"status": "waitlisted", "queue_place": 1, "instead_of_id": course_id(world, "A")},
+        F={"status": "withdrawn", "grade": "W"},
+    )
+    return world
+
+
+def put(world: World, **states: dict[str, Any]) -> None:
+    """Write enrollments of S1 past every check."""
+    with world.database.connect(writes=True) as connection:
+        for code, state in states.items():
+            row = {"student_id": 1, "course_id": course_id(world, code), "enrolled_on": TODAY,
+                   "status_since": TODAY, **state}  # fmt: skip
+            connection.execute(insert(StudentCourses), row)
+        connection.commit()
+
+
+def course_id(world: World, code: str) -> int:
+    """Give the id of a course."""
+    with world.database.session(writes=False) as session:
+        return session.scalars(select(Course.id).where(Course.code == code)).one()
+
+
+def read(world: World) -> dict[int, EnrollmentFact]:
+    """Read the record of S1 as decisions do."""
+    with world.database.session(writes=False) as session:
+        (student_id,) = session.scalars(select(Student.id).where(Student.student_number == "S1"))
+        deciding = Deciding(session, Policy(world.now))
+        deciding.lock_students((), [student_id])
+        deciding.read_records([student_id])
+        return dict(deciding.facts.students[student_id].enrollments.items())
+
+
+def state(status: str, since: date = TODAY, **more: Any) -> EnrollmentFact:
+    """Give what the table says of an enrollment."""
+    return EnrollmentFact(status, TODAY, since, changed_on=since, **more)
+
+
+def test_every_state_is_read_as_it_stands(busy: World) -> None:
+    a, b, c, d, e, f = (course_id(busy, code) for code in "ABCDEF")
+    assert read(busy) == {
+        a: state("enrolled"),
+        b: state("dropped", LATER),
+        c: state("completed", LATER, grade="pass with honours"),
+        d: state("waitlisted", place=7),
+        e: state("waitlisted", place=1, instead_of=a),
+        f: state("withdrawn", grade="W"),
+    }
+
+
+@pytest.mark.parametrize("grade", ["A\x1eenrolled 2026-09-01 2026-09-01", "A\x1e"])
+def test_a_grade_that_nobody_can_have_given_is_damage(busy: World, grade: str) -> None:
+    """It cannot be taken for a further enrollment."""
+    busy.course("G")
+    put(busy, G={"status": "completed", "grade": grade})
+    with pytest.raises(errors.DatabaseDamaged, match="the enrollments of S1 cannot be read"):
+        read(busy)
+
+
+def test_a_date_that_is_none_is_damage_and_names_the_student(sqlite_world: World) -> None:
+    sqlite_world.student("S1")
+    sqlite_world.course("A")
+    put(sqlite_world, A={"status": "enrolled"})
+    with sqlite_world.database.connect(writes=True) as connection:
+        connection.exec_driver_sql("UPDATE student_courses SET status_since = 'tomorrow'")
+        connection.commit()
+    with pytest.raises(errors.DatabaseDamaged, match="the enrollments of S1") as caught:
+        read(sqlite_world)
+    assert caught.value.hint == "studentcli db check says how to mend them"
