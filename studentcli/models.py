@@ -1,29 +1,24 @@
 """The tables. Every constraint has a name; statuses and ranges are checked by the database."""
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
     JSON,
-    BigInteger,
     CheckConstraint,
-    Date,
-    DateTime,
-    Dialect,
     ForeignKey,
     Identity,
     Index,
     Integer,
     MetaData,
-    Numeric,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from studentcli.column_types import Day, Hours, Id, UtcDateTime
 from studentcli.vocabulary import (
     COURSE_STATUSES,
     ENROLLMENT_STATUSES,
@@ -31,66 +26,6 @@ from studentcli.vocabulary import (
     OPERATION_OUTCOMES,
     STUDENT_STATUSES,
 )
-
-Id = BigInteger().with_variant(Integer, "sqlite")
-"""64-bit keys; SQLite gives its row id only to a column of type INTEGER."""
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time in UTC; SQLite, which has no zones, stores the UTC clock reading."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Convert an aware time to UTC; a naive one is a bug."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a time without a zone")
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the time back aware, in UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
-
-
-class Hours(TypeDecorator[Decimal]):
-    """Credit hours with two exact decimals; SQLite gets them as text into a NUMERIC column."""
-
-    impl = Numeric(7, 2)
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> Any:
-        """Keep NUMERIC in SQLite's DDL while binding text, without the float of its Numeric."""
-        if dialect.name == "sqlite":
-            return dialect.type_descriptor(_SqliteNumeric())
-        return dialect.type_descriptor(Numeric(7, 2))
-
-    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
-        """Bind the exact decimal."""
-        return str(value) if value is not None and dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
-        """Give back a Decimal with two places."""
-        del dialect
-        return None if value is None else Decimal(str(value)).quantize(Decimal("0.01"))
-
-
-class _SqliteNumeric(Numeric[Any]):
-    """NUMERIC in the DDL, the driver's own value in and out."""
-
-    def __init__(self) -> None:
-        super().__init__(7, 2)
-
-    def bind_processor(self, dialect: Dialect) -> None:
-        """Leave the text to SQLite's numeric affinity."""
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> None:
-        """Leave the value to `Hours`."""
 
 
 class Base(DeclarativeBase):
@@ -107,7 +42,7 @@ class Base(DeclarativeBase):
     )
     type_annotation_map = {  # noqa: RUF012  (read once by SQLAlchemy)
         str: Text,
-        date: Date,
+        date: Day,
         datetime: UtcDateTime,
         Decimal: Hours,
         dict[str, Any]: JSON(none_as_null=True),

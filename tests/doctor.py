@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Date, bindparam, text
 
-from studentcli.models import UtcDateTime
+from studentcli.column_types import UtcDateTime
 from studentcli.requests import Policy
 from studentcli.services.checks import Finding, find_all
 from studentcli.services.undoing import undo_operation

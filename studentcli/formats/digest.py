@@ -52,7 +52,10 @@ class Known:
         try:
             return list(map(self._at.__getitem__, cells))
         except KeyError:
-            return list(map(self.number, cells))
+            for cell in cells:
+                if cell not in self._at:
+                    self.number(cell)
+            return list(map(self._at.__getitem__, cells))
 
 
 class Digest:

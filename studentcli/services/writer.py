@@ -51,7 +51,7 @@ EVENT_COLUMNS: Final = (
 
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 """How COPY reads what would end a cell or a line."""
-_RUNS: Final = (1_000, 100, 10, 1)
+_RUNS: Final = tuple(2**power for power in range(10, -1, -1))
 """How many first seats are told at a time, so that few different statements are prepared.
 
 Measured at 1,000,000 events of SQLite: 0.8 seconds, and 3.5 one by one."""

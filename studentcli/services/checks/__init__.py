@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
+from studentcli import errors
 from studentcli.records import KINDS
 from studentcli.requests import Policy
 from studentcli.services.checks.catalogue import check_loose_ends, check_records
@@ -107,7 +108,7 @@ def _read_safely(subject: str, findings: Iterator[Finding]) -> Iterator[Finding]
     """Make a finding of a stored value of which the driver cannot make a date or a number."""
     try:
         yield from findings
-    except (ValueError, ArithmeticError) as error:
-        said = f": {error}" if isinstance(error, ValueError) else ""
+    except (ValueError, ArithmeticError, errors.DatabaseDamaged) as error:
+        said = "" if isinstance(error, ArithmeticError) else f": {error}"
         finding = f"a date, number or JSON in them or their events cannot be read{said}"
         yield Finding(UNREADABLE, subject, finding)

@@ -7,12 +7,13 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import Date, Integer, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Integer, Table, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from studentcli.column_types import Day, Hours, Id, UtcDateTime
 from studentcli.database import listed_in
 from studentcli.facts import Grant, HoldFact
-from studentcli.models import Base, CatalogEvent, Hours, Id, UtcDateTime
+from studentcli.models import Base, CatalogEvent
 from studentcli.records import COURSE, STUDENT, TERM
 from studentcli.services.operations import Recorder
 from studentcli.services.queues import (
@@ -83,7 +84,7 @@ def _typed(kind: str, attribute: str, text: str | None) -> Any:
         return Decimal(text).quantize(Decimal("0.01"))
     if isinstance(column, UtcDateTime):
         return datetime.fromisoformat(text)
-    if isinstance(column, Date):
+    if isinstance(column, Day):
         return date.fromisoformat(text)
     return int(text) if isinstance(column, Integer | type(Id)) else text
 
