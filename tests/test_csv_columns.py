@@ -1,5 +1,8 @@
 """Rows that are read in columns come to what they come to row by row."""
 
+import errno
+import io
+import os
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -107,6 +110,45 @@ def test_plain_rows_are_read_in_columns(tmp_path: Path) -> None:
 
     assert [len(item) for item in chunk.items if isinstance(item, Adds)] == [28]
     assert len(chunk.cells) == 30
+
+
+class _BadDisk(io.FileIO):
+    """A file on a disk that fails once so many bytes of it were read."""
+
+    left = 0
+
+    def readinto(self, buffer: Any) -> int:
+        got = super().readinto(buffer) or 0
+        self.left -= got
+        if self.left < 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return got
+
+
+def survey(path: Path) -> None:
+    source = CsvSource(str(path))
+    try:
+        EnrollmentReader(source).survey()
+    finally:
+        source.close()
+
+
+@pytest.mark.parametrize("readings", [0.5, 1.5])
+def test_a_disk_that_fails_while_the_file_is_read_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, readings: float
+) -> None:
+    """While it is hashed or surveyed, and not as a full folder for temporary files."""
+    path = tmp_path / "plain.csv"
+    path.write_text("student,course\n" + "".join(f"S{n},CS101\n" for n in range(500_000)))
+
+    def opened(_: str) -> io.BufferedReader:
+        raw = _BadDisk(path)
+        raw.left = int(path.stat().st_size * readings)
+        return io.BufferedReader(raw)
+
+    monkeypatch.setattr(sources, "_open_bytes", opened)
+    with pytest.raises(errors.FileUnreadable, match=r"plain.csv cannot be read to its end: Input"):
+        survey(path)
 
 
 @pytest.mark.parametrize("fault", ["full", "none"])

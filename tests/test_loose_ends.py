@@ -86,6 +86,21 @@ def test_a_file_of_terms_that_leaves_meetings_outside_says_so(fall: World) -> No
     assert fall.save(TERM, term="2026FA", ends_on="2026-10-26").warnings == []
 
 
+def test_undoing_the_dates_of_a_term_says_which_meetings_fall_outside(
+    fall: World, command: Run
+) -> None:
+    fall.term("2026FA", starts_on="2026-08-17")
+    number = fall.count("operations")
+    assert command("course", "edit", "2026FA/CS101", "--meetings", OUTSIDE,
+                   database=fall).returncode == 0  # fmt: skip
+    said = f"warning: 2026FA/CS101-1 {OUTSIDE} is outside of 2026FA (2026-08-24..2026-12-18)"
+    for options in (["--dry-run"], []):
+        done = command("undo", str(number), *options, database=fall)
+        assert (done.returncode, done.stderr.splitlines()[-1]) == (0, said)
+    again = command("undo", str(number + 2), database=fall)
+    assert (again.returncode, "warning" in again.stderr) == (0, False)
+
+
 # ── codes ────────────────────────────────────────────────────────────────────────────────
 
 

@@ -181,6 +181,7 @@ def _undo(cli: Cli, number: str, *, skip_changed: bool, reason: str | None) -> N
         )
     cli.done(_sentence(undone, forecast=cli.dry_run))
     cli.show_promotions(undone.promotions)
+    cli.show_warnings(undone.warnings)
 
 
 def _way_out(undone: "Undone") -> str:

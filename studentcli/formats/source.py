@@ -78,8 +78,11 @@ class CsvSource:
         self._open_files = ExitStack()
         self._file = self._open_files.enter_context(self._open(name))
         try:
-            self._file.seek(0)
-            beginning = self._file.read(BLOCK)
+            with self._reading():
+                self._file.seek(0)
+                beginning = self._file.read(BLOCK)
+                self._identity = self._stat()
+                self.sha256 = self._hash()
             self.encoding = named or dialect.encoding_of(beginning)
             self._require_text(beginning)
             header = dialect.first_line(beginning, self.encoding)
@@ -89,8 +92,6 @@ class CsvSource:
                 None if named else self.encoding, None if delimiter else self.delimiter
             )
             """What was found out about the file and is not the rule, in words."""
-            self._identity = self._stat()
-            self.sha256 = self._hash()
             self.written_at = _written_at(name)
             """When the file was written, in UTC; of standard input nobody knows."""
             self.columns = self._read_columns()
@@ -145,6 +146,17 @@ class CsvSource:
             ) from error
         except ValueError as error:  # a NUL in the path
             raise errors.FileUnreadable("the path of the file cannot be read") from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Say that it is the file that cannot be read any further: its disk or share is gone."""
+        try:
+            yield
+        except OSError as error:
+            raise errors.FileUnreadable(
+                f"{self.name} cannot be read to its end: {error.strerror}",
+                hint="copy it to this machine's own disk, and import the copy",
+            ) from error
 
     def _stat(self) -> tuple[int, int]:
         status = os.fstat(self._file.fileno())
@@ -240,9 +252,11 @@ class CsvSource:
         text = TextIOWrapper(cast("BinaryIO", self._file), encoding=self.encoding, newline="")
         csv.field_size_limit(FIELD_LIMIT)
         try:
-            yield csv.reader(
-                iter(partial(text.readline, LINE_LIMIT), ""), delimiter=self.delimiter, strict=True
-            )
+            with self._reading():
+                yield csv.reader(
+                    iter(partial(text.readline, LINE_LIMIT), ""),
+                    delimiter=self.delimiter, strict=True,
+                )  # fmt: skip
         except (UnicodeDecodeError, UnicodeError) as error:
             raise self._undecodable(error) from error
         finally:

@@ -22,6 +22,7 @@ from studentcli.services.undoing.obstacles import find_obstacles
 from studentcli.services.undoing.records import (
     REMOVED,
     RecordReturn,
+    left_outside,
     named_by,
     read_record_returns,
     remove_records,
@@ -60,6 +61,7 @@ class Undone(Consequences):
             `since` the operation that has changed it.
         possible: how many changes could be taken back.
         already: the operation that has undone it before.
+        warnings: what no longer fits, a sentence for each.
     """
 
     undone: int
@@ -68,6 +70,7 @@ class Undone(Consequences):
     blocked: list[Row] = field(default_factory=list)
     possible: int = 0
     already: int | None = None
+    warnings: list[str] = field(default_factory=list)
 
     def rows(self) -> Iterator[Row]:
         """Give what was taken back, by column name."""
@@ -209,6 +212,7 @@ def _carry_out(
         one.record_id for one in records if one.action == REMOVED and one.kind == "course"
     }
     undone.promotions = run.finish(operation_id)
+    undone.warnings = left_outside(session, records)
     if operation_id is not None:
         remove_records(session, records)
     counts = {

@@ -15,6 +15,7 @@ from studentcli.database import listed_in
 from studentcli.facts import Grant, HoldFact
 from studentcli.models import Base, CatalogEvent
 from studentcli.records import COURSE, STUDENT, TERM
+from studentcli.services.loose_ends import LooseEnds
 from studentcli.services.operations import Recorder
 from studentcli.services.queues import (
     QueueRun,
@@ -220,6 +221,17 @@ def _see(run: QueueRun, one: RecordReturn, seen: Values | None) -> None:
         if one.before[field.attribute] != one.now[field.attribute]
     }
     run.see(kind, one.record_id, changes)
+
+
+def left_outside(session: Session, returns: list[RecordReturn]) -> list[str]:
+    """Say which meetings fall outside of terms whose dates go back, a sentence for each."""
+    ends = LooseEnds(session, TERM)
+    for one in returns:
+        if one.kind == TERM.name and one.now is not None and one.before is not None:
+            pairs = {name: [old, one.before[name]] for name, old in one.now.items()}
+            changes = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+            ends.see((one.before["code"],), one.record_id, one.now, changes)
+    return ends.tell()
 
 
 def write_returns(recorder: Recorder, returns: list[RecordReturn]) -> None:
