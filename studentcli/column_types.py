@@ -35,7 +35,7 @@ class _Legible(TypeDecorator[Kind]):
             except (ValueError, TypeError, ArithmeticError):
                 raise errors.DatabaseDamaged(
                     f"{value!r} stands where {self.what} should",
-                    hint="studentcli db check says in which record",
+                    hint="restore a backup, or mend the row by hand; studentcli db check finds it",
                 ) from None
 
         return process
@@ -47,6 +47,21 @@ class Day(_Legible[date]):
     impl = Date
     cache_ok = True
     what = "a date"
+
+
+class Whole(_Legible[int]):
+    """A whole number: how many."""
+
+    impl = Integer
+    cache_ok = True
+    what = "a whole number"
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
+        """Give it back as it is stored."""
+        del dialect
+        if value is not None and not isinstance(value, int):
+            raise ValueError("no whole number")
+        return value
 
 
 class UtcDateTime(_Legible[datetime]):
@@ -92,7 +107,12 @@ class Hours(_Legible[Decimal]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
         """Give back a Decimal with two places."""
         del dialect
-        return None if value is None else Decimal(str(value)).quantize(Decimal("0.01"))
+        if value is None:
+            return None
+        hours = Decimal(str(value))
+        if not hours.is_finite():
+            raise ValueError("no number")
+        return hours.quantize(Decimal("0.01"))
 
 
 class _SqliteNumeric(Numeric[Any]):

@@ -14,6 +14,8 @@ from studentcli.database import SERIALIZATION_FAILURES, Database, sqlstate
 LOCK_TIMEOUT: Final = "55P03"
 DUPLICATE_KEY: Final = "23505"
 """Goes away when somebody else's row is seen; one that stays is a bug of ours."""
+NO_DATE: Final = "22008"
+"""An infinite date was to be counted with: nothing that is sent can be one."""
 UNREACHABLE: Final = frozenset({"08", "28", "57", "3D"})
 """SQLSTATE classes: connection, authorization, operator intervention, no such database."""
 
@@ -32,6 +34,10 @@ SQLITE_UNAVAILABLE: Final = {
 def explain_sqlite(database: Database, error: DBAPIError) -> errors.StudentcliError | None:
     """Explain by SQLite's primary result code; none for what is a bug of ours."""
     code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is None and isinstance(error.orig, sqlite3.OperationalError):  # of the driver itself
+        return errors.DatabaseDamaged(
+            f"a text in {database} is no UTF-8", hint="restore a backup, or mend the row by hand"
+        )
     if code is None:
         return None
     primary = int(code) & 0xFF
@@ -52,6 +58,10 @@ def explain_postgres(database: Database, error: DBAPIError) -> errors.Studentcli
         return errors.Busy(f"waited {database.wait:g} s for {_blockers(database)}")
     if state in SERIALIZATION_FAILURES - {DUPLICATE_KEY}:
         return errors.Busy(f"others kept changing the same rows of {database}")
+    if state == NO_DATE:
+        return errors.DatabaseDamaged(
+            f"a date in {database} is infinite", hint="restore a backup, or mend the row by hand"
+        )
     if state is not None and state[:2] == "53":
         return errors.DatabaseUnavailable(f"the server of {database} has no room left")
     if state is None or state[:2] in UNREACHABLE or state == "25006":

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from studentcli.column_types import Day, Hours, Id, UtcDateTime
+from studentcli.column_types import Day, Hours, Id, UtcDateTime, Whole
 from studentcli.vocabulary import (
     COURSE_STATUSES,
     ENROLLMENT_STATUSES,
@@ -107,7 +107,7 @@ class Term(Base):
     time_zone: Mapped[str]
     grades: Mapped[str | None]
     """The grade scale, as `grades.read_scale` gives it; none = the usual one."""
-    max_waitlists: Mapped[int | None] = mapped_column(Integer)
+    max_waitlists: Mapped[int | None] = mapped_column(Whole)
     """How many waitlists of the term a student may be on; none = any number."""
 
     courses: Mapped[list["Course"]] = relationship(back_populates="term", lazy="raise")
@@ -134,9 +134,9 @@ class Course(Base):
     code: Mapped[str]
     section: Mapped[str]
     credit_hours: Mapped[Decimal]
-    capacity: Mapped[int | None] = mapped_column(Integer)
+    capacity: Mapped[int | None] = mapped_column(Whole)
     """Seats; none = unlimited."""
-    waitlist_capacity: Mapped[int] = mapped_column(Integer)
+    waitlist_capacity: Mapped[int] = mapped_column(Whole)
     status: Mapped[str]
     # What the rules read, in the canonical text of `conditions` and `meetings`.
     requires: Mapped[str | None]
@@ -144,7 +144,7 @@ class Course(Base):
     meetings: Mapped[str | None]
     restricted: Mapped[str | None]
     reserved: Mapped[str | None]
-    repeats: Mapped[int | None] = mapped_column(Integer)
+    repeats: Mapped[int | None] = mapped_column(Whole)
     """How often a student who has completed the code may take it again; none = any number."""
     # The course's own calendar, where it differs from the term's.
     enroll_from: Mapped[date | None]

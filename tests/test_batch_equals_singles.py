@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from studentcli.facts import standing
 from studentcli.formats.native import EnrollmentReader
 from studentcli.formats.source import CsvSource
 from studentcli.requests import Decision, Request
@@ -75,6 +76,7 @@ def pair(request: pytest.FixtureRequest, new_database: Callable[..., str]) -> An
     case=drawn(case),
     chunk=st.sampled_from((1, 2, 7, 10_000)),
     way=st.sampled_from(("few rows", "many rows", "alone")),
+    marks=st.sampled_from((standing.MOST, 2, 0)),
 )
 def test_a_batch_gives_what_its_requests_give_one_at_a_time(
     pair: tuple[World, World],
@@ -82,6 +84,7 @@ def test_a_batch_gives_what_its_requests_give_one_at_a_time(
     case: Case,
     chunk: int,
     way: str,
+    marks: int,
 ) -> None:
     batch, singles = pair
     content = HEADER + "".join(case.rows)
@@ -99,7 +102,10 @@ def test_a_batch_gives_what_its_requests_give_one_at_a_time(
     )
     foretold = results(foretold)
     before = batch.enrollments()
-    with patch.object(bulk, "WORTH_IT", 0 if way == "many rows" else bulk.WORTH_IT):
+    with (
+        patch.object(bulk, "WORTH_IT", 0 if way == "many rows" else bulk.WORTH_IT),
+        patch.object(standing, "MOST", marks),
+    ):
         result, items = batch.import_csv(content, on_error="skip", **loading, **policy)
     one_by_one = [
         singles.submit_request(request, **policy)

@@ -101,6 +101,15 @@ def test_undoing_the_dates_of_a_term_says_which_meetings_fall_outside(
     assert (again.returncode, "warning" in again.stderr) == (0, False)
 
 
+def test_undoing_an_edit_of_a_course_says_what_no_longer_fits(fall: World, command: Run) -> None:
+    fall.course("CS101", term="2026FA", capacity=3)
+    fall.course("CS101", term="2026FA", capacity=9)
+    number = fall.count("operations")
+    fall.course("CS101", term="2026FA", reserved="major:CS=5")
+    done = command("undo", str(number), database=fall)
+    assert done.stderr.splitlines()[-1] == "warning: 2026FA/CS101-1 reserves 5 seats and has 3"
+
+
 # ── codes ────────────────────────────────────────────────────────────────────────────────
 
 

@@ -4,13 +4,15 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import count
+from threading import Barrier
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studentcli.facts import EnrollmentFact, Enrollments, mark_of_course, mark_of_state, standing
+from studentcli.facts import EnrollmentFact, Enrollments, States, mark_of_course, standing
 
 DAY = date(2026, 9, 1)
 COURSES = (1, 2, 7, 300, 70_000, 10**15)
@@ -27,12 +29,10 @@ steps = st.lists(
 )
 
 
-@pytest.fixture(params=[standing.STATES, 0], ids=["with marks", "no mark left"])
+@pytest.fixture(params=[standing.MOST, 1, 0], ids=["with marks", "one mark", "no mark left"])
 def marks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let states have marks, or let all of them be taken."""
-    monkeypatch.setattr(standing, "STATES", request.param)
-    for name in ("_states", "_state_marks"):
-        monkeypatch.setattr(standing, name, {})
+    monkeypatch.setattr(standing, "MOST", request.param)
 
 
 @pytest.mark.usefixtures("marks")
@@ -71,25 +71,41 @@ def test_a_course_that_nobody_has_met_is_not_there() -> None:
 
 
 def test_what_is_different_for_everybody_has_no_mark() -> None:
-    """Places in queues and swaps would use the marks up; the student keeps the very object."""
-    assert mark_of_state(PLACES[0]) is mark_of_state(SWAP) is None
+    """Places in queues, swaps and long stories would use the marks up; the student keeps them."""
+    story = replace(SHARED[0], recorded=(("enroll", DAY, None),) * standing.LONG)
     mine = Enrollments()
-    mine[1] = SWAP
-    assert mine[1] is SWAP
+    for state in (PLACES[0], SWAP, story):
+        assert mine.states.mark(state) is None
+        mine[1] = state
+        assert mine[1] is state
 
 
-def test_threads_that_meet_a_course_at_once_write_it_alike() -> None:
-    """Two marks of one course would hide an enrollment."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        with ThreadPoolExecutor(8) as pool:
-            for course_id in range(2 * 10**9, 2 * 10**9 + 500):
-                marks = set(pool.map(mark_of_course, [course_id] * 8))
-                assert marks == {mark_of_course(course_id)}
-    finally:
-        sys.setswitchinterval(interval)
-    assert standing._courses[mark_of_course(2 * 10**9)] == 2 * 10**9
+def test_students_of_one_operation_share_its_states_and_no_others() -> None:
+    """So that they go with the operation; in another one the same character is another state."""
+    states = States()
+    one, two, other = Enrollments(states), Enrollments(states), Enrollments()
+    other[1] = SHARED[2]
+    one[1], two[1] = SHARED[0], replace(SHARED[0])
+    assert one[1] is two[1]
+    assert one.written == two.written == other.written
+    assert other[1] == SHARED[2]
+
+
+def test_threads_that_meet_a_course_at_once_write_it_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two marks of one course would hide an enrollment: both have taken a number by then."""
+    both = Barrier(2)
+
+    def number(one: int) -> int:
+        both.wait(10)
+        return one
+
+    monkeypatch.setattr(standing, "_numbers", map(number, count(900_001, 2)))
+    with ThreadPoolExecutor(2) as pool:
+        marks = list(pool.map(mark_of_course, [2 * 10**9] * 2))
+    assert marks[0] == marks[1] == mark_of_course(2 * 10**9)
+    assert standing._courses[marks[0]] == 2 * 10**9
 
 
 def test_a_student_s_enrollments_stay_small() -> None:

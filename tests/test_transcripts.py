@@ -1,16 +1,19 @@
 """The records of students as the tables hold them, read in one statement."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import insert, select
 
 from studentcli import errors
-from studentcli.facts import EnrollmentFact
+from studentcli.facts import EnrollmentFact, Key, standing
 from studentcli.models import Course, Student, StudentCourses
 from studentcli.requests import Policy
 from studentcli.services.loading import Deciding
+from studentcli.services.transcripts import Transcripts
 from tests.world import TODAY, World
 
 LATER = TODAY + timedelta(1)
@@ -64,7 +67,12 @@ def state(status: str, since: date = TODAY, **more: Any) -> EnrollmentFact:
     return EnrollmentFact(status, TODAY, since, changed_on=since, **more)
 
 
-def test_every_state_is_read_as_it_stands(busy: World) -> None:
+@pytest.mark.parametrize("marks", [standing.MOST, 2, 0])
+def test_every_state_is_read_as_it_stands(
+    busy: World, marks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a student whose states have no marks left."""
+    monkeypatch.setattr(standing, "MOST", marks)
     a, b, c, d, e, f = (course_id(busy, code) for code in "ABCDEF")
     assert read(busy) == {
         a: state("enrolled"),
@@ -94,4 +102,61 @@ def test_a_date_that_is_none_is_damage_and_names_the_student(sqlite_world: World
         connection.commit()
     with pytest.raises(errors.DatabaseDamaged, match="the enrollments of S1") as caught:
         read(sqlite_world)
-    assert caught.value.hint == "studentcli db check says how to mend them"
+    assert caught.value.hint == "restore a backup, or mend the row by hand"
+
+
+@pytest.mark.parametrize("day", ["infinity", "-infinity", "0044-03-15 BC"])
+def test_a_date_of_postgresql_that_no_calendar_of_ours_has_is_damage(
+    new_database: Callable[..., str], day: str
+) -> None:
+    postgres_world = World(new_database("postgresql"))
+    postgres_world.student("S1")
+    postgres_world.course("A")
+    put(postgres_world, A={"status": "enrolled"})
+    with postgres_world.database.connect(writes=True) as connection:
+        connection.exec_driver_sql(f"UPDATE student_courses SET status_since = '{day}'")
+        connection.commit()
+    with pytest.raises(errors.DatabaseDamaged):
+        postgres_world.database.read(lambda _: read(postgres_world))
+    postgres_world.database.dispose()
+
+
+@pytest.mark.parametrize("day", [date.min, date(1969, 12, 31), date(2011, 12, 30), date.max])
+def test_dates_are_read_as_they_are_written_whatever_the_session_s_settings(
+    world: World, day: date
+) -> None:
+    world.student("S1")
+    world.course("A")
+    put(world, A={"status": "enrolled", "status_since": day, "enrolled_on": day})
+    if not world.database.is_sqlite:
+        with world.database.connect(writes=True) as connection:
+            for setting in ("TimeZone TO 'Pacific/Apia'", "DateStyle TO 'German'"):
+                name = world.database.url.database
+                connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET {setting}')
+            connection.commit()
+        world.database.dispose()
+    (found,) = read(world).values()
+    assert (found.enrolled_on, found.status_since) == (day, day)
+
+
+def test_what_was_recorded_is_looked_up_once_for_a_pair_of_many_rows(world: World) -> None:
+    """Otherwise a file that repeats a pair is read as often as the square of its rows."""
+    world.student("S1")
+    world.course("A")
+    rows = [
+        f"{action},S1,A,{TODAY - timedelta(day)}\n"
+        for day in range(40, 20, -1)
+        for action in ("enroll", "drop")
+    ]
+    content = "action,student,course,effective_on\n" + "".join(rows)
+    world.import_csv(content)
+    looked_up: list[list[Key]] = []
+    real = Transcripts.read_recorded
+
+    def look_up(self: Transcripts, keys: list[Key]) -> None:
+        looked_up.append(keys)
+        real(self, keys)
+
+    with patch.object(Transcripts, "read_recorded", look_up):
+        world.import_csv(content)
+    assert [len(keys) for keys in looked_up if keys] == [1]

@@ -28,8 +28,8 @@ from studentcli.facts.people import (
 from studentcli.facts.standing import (
     EnrollmentFact,
     Enrollments,
+    States,
     mark_of_course,
-    mark_of_state,
 )
 
 __all__ = [
@@ -51,9 +51,9 @@ __all__ = [
     "Load",
     "Mark",
     "Move",
+    "States",
     "StudentFact",
     "TermFact",
     "mark_of_course",
-    "mark_of_state",
     "written_out",
 ]

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from studentcli.facts.courses import CourseFact, Courses
 from studentcli.facts.people import Grant, StudentFact
-from studentcli.facts.standing import EnrollmentFact, mark_of_state
+from studentcli.facts.standing import EnrollmentFact, Enrollments, States
 from studentcli.vocabulary import EXTRA_SEATS
 
 
@@ -86,7 +86,7 @@ class Facts:
 
     `courses` holds the locked courses and the other courses of the students that are loaded;
     `events` what is to be recorded; `changed` the enrollments to be written, without those that
-    their event tells (`FIRST_SEAT`).
+    their event tells (`FIRST_SEAT`); `states` those that its students are in.
     """
 
     students: dict[int, StudentFact] = field(default_factory=dict)
@@ -94,8 +94,7 @@ class Facts:
     changed: dict[Key, EnrollmentFact] = field(default_factory=dict)
     events: list[Event | FirstSeat] = field(default_factory=list)
     journal: list[JournalEntry] | None = None
-    _seats: dict[date, str | None] = field(default_factory=dict)
-    """The marks of those who get their first seat, by its date."""
+    states: States = field(default_factory=States)
 
     def locked(self) -> Iterator[CourseFact]:
         """Give the courses whose seats and queues are known, by id."""
@@ -130,8 +129,9 @@ class Facts:
 
         The seat is one that nobody waits for and none is reserved for; no journal is kept.
         """
-        mark = self._seats.get(on) or self._mark_of_seat(on)
-        student_id, course_id, load = student.student_id, course.course_id, student.load
+        enrollments, load = student.enrollments, student.load
+        mark = enrollments.states.seats.get(on) or _mark_of_seat(enrollments, on)
+        student_id, course_id = student.student_id, course.course_id
         if mark is None:
             course.put(student, _seated(on))
         else:
@@ -139,7 +139,6 @@ class Facts:
             if load is not None:
                 load.week |= course.week
                 load.add_hours(course)
-            enrollments = student.enrollments
             enrollments.written = f"{enrollments.written}{course.mark}{mark}"
             course.taken += 1
         if line is not None and detail is None:
@@ -165,10 +164,6 @@ class Facts:
         taken = self.changed, self.events
         self.changed, self.events = {}, []
         return taken
-
-    def _mark_of_seat(self, on: date) -> str | None:
-        mark = self._seats[on] = mark_of_state(_seated(on))
-        return mark
 
     def begin_journal(self) -> Mark:
         """Remember moves from now on, so that `rewind` can take them back; gives the mark."""
@@ -207,6 +202,11 @@ def _once(action: str, on: date, grade: str | None) -> tuple[tuple[str, date, st
 def _seated(on: date) -> EnrollmentFact:
     """Derive the state of a first seat."""
     return _first(Move("enroll", "enrolled", on), None)
+
+
+def _mark_of_seat(enrollments: Enrollments, on: date) -> str | None:
+    mark = enrollments.states.seats[on] = enrollments.states.mark(_seated(on))
+    return mark
 
 
 def _first(step: Move, place: int | None) -> EnrollmentFact:

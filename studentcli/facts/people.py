@@ -114,5 +114,5 @@ class StudentFact:
 
     def forget(self) -> None:
         """Let go of what the tables hold, until the records are read again."""
-        self.enrollments, self.load = Enrollments(), None
+        self.enrollments, self.load = Enrollments(self.enrollments.states), None
         self.holds, self.grants, self.is_loaded = (), NO_GRANTS, False

@@ -6,10 +6,10 @@ enrollments are one object of a few bytes each, and a course is found in them in
 lists they took three times the memory, and most of a row's time was waiting for it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from itertools import count
+from itertools import chain, count
 from typing import Final
 
 from studentcli.vocabulary import SEATED_STATUSES
@@ -44,19 +44,22 @@ class EnrollmentFact:
 
 _OWN: Final = "\0"
 """Stands for a state that has no mark: the student keeps it."""
-STATES: Final = 20_000
-"""States that have a mark at most; any further one is kept by each student who is in it."""
+MOST: Final = 500_000
+"""Marks of states at most; the characters after them would take twice the room, and end."""
+LONG: Final = 3
+"""Recorded changes in a state from which on it is hardly anybody else's."""
 
-_numbers: Final = count(1)
-"""What the marks of courses and of states are made of, so that no two are equal."""
+_numbers: Final = count(1, 2)
+"""What the marks of courses are made of: odd numbers, those of states are even."""
 _course_marks: Final[dict[int, str]] = {}
 _courses: Final[dict[str, int]] = {}
-_state_marks: Final[dict[EnrollmentFact, str]] = {}
-_states: Final[dict[str, EnrollmentFact]] = {}
 
 
 def mark_of_course(course_id: int) -> str:
-    """Give the character by which a course is written, the same in the whole process."""
+    """Give the character by which a course is written, the same in the whole process.
+
+    There are half a million of them.
+    """
     mark = _course_marks.get(course_id)
     if mark is None:
         new = chr(next(_numbers))
@@ -65,16 +68,36 @@ def mark_of_course(course_id: int) -> str:
     return mark
 
 
-def mark_of_state(state: EnrollmentFact) -> str | None:
-    """Give the character by which a state is written, if it is one that many can be in."""
-    if state.status == "waitlisted" or state.instead_of is not None:
-        return None  # different for everybody
-    mark = _state_marks.get(state)
-    if mark is None and len(_states) < STATES:
-        new = chr(next(_numbers))
-        _states[new] = state
-        mark = _state_marks.setdefault(state, new)
-    return mark
+class States:
+    """The states that the students of one operation are in, with the characters for them.
+
+    `seats` holds the marks of first seats by their dates, as far as they were asked for.
+    """
+
+    __slots__ = ("_marks", "by_mark", "seats")
+
+    def __init__(self) -> None:
+        self._marks: dict[EnrollmentFact, str] = {}
+        self.by_mark: dict[str, EnrollmentFact] = {}
+        self.seats: dict[date, str | None] = {}
+
+    def mark(self, state: EnrollmentFact) -> str | None:
+        """Give the character by which a state is written.
+
+        None for one that is different for everybody, and for any further one once there are
+        `MOST`: whoever is in it keeps it.
+        """
+        if (
+            state.status == "waitlisted"
+            or state.instead_of is not None
+            or len(state.recorded) >= LONG
+        ):
+            return None
+        mark = self._marks.get(state)
+        if mark is None and len(self._marks) < MOST:
+            mark = self._marks[state] = chr(2 * len(self._marks) + 2)
+            self.by_mark[mark] = state
+        return mark
 
 
 class Enrollments:
@@ -82,18 +105,22 @@ class Enrollments:
 
     `written` holds two characters for each: the marks of its course and of its state. `waits`
     counts those in a queue. What is done for every row of a file looks at the marks itself.
+
+    Args:
+        states: of the operation; without it these enrollments have states of their own.
     """
 
-    __slots__ = ("_own", "waits", "written")
+    __slots__ = ("_own", "states", "waits", "written")
 
-    def __init__(self) -> None:
+    def __init__(self, states: States | None = None) -> None:
+        self.states = States() if states is None else states
         self.written = ""
         self.waits = 0
         self._own: tuple[EnrollmentFact, ...] = ()
         """The states that have no mark, in their order."""
 
     def __contains__(self, course_id: int) -> bool:
-        return self._find(course_id) >= 0
+        return self._place_of(course_id) >= 0
 
     def __iter__(self) -> Iterator[int]:
         return map(_courses.__getitem__, self.written[::2])
@@ -114,13 +141,13 @@ class Enrollments:
         return state
 
     def __setitem__(self, course_id: int, state: EnrollmentFact) -> None:
-        at, mark = self._find(course_id), mark_of_state(state)
+        at, mark = self._place_of(course_id), self.states.mark(state)
         pair = mark_of_course(course_id) + (mark or _OWN)
         self.waits += state.status == "waitlisted"
         self._replace(len(self.written) if at < 0 else at, pair, () if mark else (state,))
 
     def __delitem__(self, course_id: int) -> None:
-        at = self._find(course_id)
+        at = self._place_of(course_id)
         if at < 0:
             raise KeyError(course_id)
         self._replace(at, "", ())
@@ -133,7 +160,13 @@ class Enrollments:
     def find(self, mark: str) -> EnrollmentFact | None:
         """Give the enrollment in the course of a mark, if there is one."""
         at = self.written.find(mark)
-        return None if at < 0 else _states.get(self.written[at + 1]) or self._own_at(at)
+        if at < 0:
+            return None
+        return self.states.by_mark.get(self.written[at + 1]) or self._own_at(at)
+
+    def extend(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Take enrollments in further courses in: the marks of each."""
+        self.written += "".join(chain.from_iterable(pairs))
 
     def items(self) -> Iterator[tuple[int, EnrollmentFact]]:
         """Give course ids with enrollments."""
@@ -141,14 +174,14 @@ class Enrollments:
 
     def values(self) -> Iterator[EnrollmentFact]:
         """Give the enrollments."""
-        own = iter(self._own)
-        return (next(own) if mark == _OWN else _states[mark] for mark in self.written[1::2])
+        own, by_mark = iter(self._own), self.states.by_mark
+        return (next(own) if mark == _OWN else by_mark[mark] for mark in self.written[1::2])
 
     def given_up(self) -> set[int]:
         """List the courses that are given up once there is a seat in another one."""
         return {state.instead_of for state in self._own if state.instead_of is not None}
 
-    def _find(self, course_id: int) -> int:
+    def _place_of(self, course_id: int) -> int:
         """Give the place of a course among the characters, or -1."""
         mark = _course_marks.get(course_id)
         return -1 if mark is None else self.written.find(mark)
@@ -161,7 +194,7 @@ class Enrollments:
         written = self.written
         there = written[at + 1 : at + 2]
         if there:
-            before = _states.get(there) or self._own_at(at)
+            before = self.states.by_mark.get(there) or self._own_at(at)
             self.waits -= before.status == "waitlisted"
         nth = written.count(_OWN, 0, at)
         self._own = (*self._own[:nth], *own, *self._own[nth + (there == _OWN) :])

@@ -155,7 +155,7 @@ class CsvSource:
         except OSError as error:
             raise errors.FileUnreadable(
                 f"{self.name} cannot be read to its end: {error.strerror}",
-                hint="copy it to this machine's own disk, and import the copy",
+                hint="try again; if it fails again, copy it to another disk and import the copy",
             ) from error
 
     def _stat(self) -> tuple[int, int]:
@@ -164,7 +164,9 @@ class CsvSource:
 
     def require_unchanged(self) -> None:
         """Stop when the file was written to since it was opened."""
-        if self._stat() != self._identity:
+        with self._reading():
+            now = self._stat()
+        if now != self._identity:
             raise errors.FileUnreadable(
                 f"{self.name} was changed while it was read; nothing was applied",
                 hint="import it again once it is complete",
@@ -311,21 +313,20 @@ class CsvSource:
         hint = self._way("name its encoding with --encoding, such as cp1252")
         decoder = codecs.getincrementaldecoder(self.encoding)()
         offset, line = 0, 1
-        self._file.seek(0)
-        for raw in itertools.chain(self._file, [b""]):
-            try:
-                line += decoder.decode(raw, final=not raw).count("\n")
-            except UnicodeDecodeError as found:
-                # What the decoder held back from the line before stands in front of this one.
-                at = offset + len(raw) - len(found.object) + found.start
-                line += found.object[: found.start].count(b"\n")
-                byte = found.object[found.start]
-                return errors.FileUnreadable(
-                    f"{self.name} is not {name}: byte {at} (line {line}), 0x{byte:02x}", hint=hint
-                )
-            except UnicodeError:  # UTF-16 or UTF-32 without a BOM, which knows no place
-                break
-            offset += len(raw)
+        with self._reading():
+            self._file.seek(0)
+            for raw in itertools.chain(self._file, [b""]):
+                try:
+                    line += decoder.decode(raw, final=not raw).count("\n")
+                except UnicodeDecodeError as found:
+                    # What the decoder held back from the line before stands in front of this one.
+                    at = offset + len(raw) - len(found.object) + found.start
+                    line += found.object[: found.start].count(b"\n")
+                    said = f"byte {at} (line {line}), 0x{found.object[found.start]:02x}"
+                    return errors.FileUnreadable(f"{self.name} is not {name}: {said}", hint=hint)
+                except UnicodeError:  # UTF-16 or UTF-32 without a BOM, which knows no place
+                    break
+                offset += len(raw)
         return errors.FileUnreadable(f"{self.name} is not {name}: {error}", hint=hint)
 
 

@@ -228,8 +228,8 @@ class Decider:
                 course, _, days, persons, today, undated, tests = way
                 on, enrollments = day or undated, student.enrollments
                 if course.mark in enrollments.written:
-                    known = enrollments[course.course_id]
-                    if known.status == "enrolled" and on <= today:
+                    known = enrollments.find(course.mark)
+                    if known is not None and known.status == "enrolled" and on <= today:
                         seated.results.append("unchanged")
                         continue
                 elif (

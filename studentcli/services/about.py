@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from studentcli.facts import EnrollmentFact, Key, StudentFact
-from studentcli.requests import Adds, Change, Request
+from studentcli.requests import Action, Adds, Change, Request
 from studentcli.rules.transitions import TRANSITIONS, UNCHANGED
 from studentcli.services.resolve import CourseIndex
 
@@ -45,13 +45,14 @@ def back_dated(
     """
     moved = set(_moved(index, asked, askers))
     movers = {student_id for student_id, _ in moved}
-    return [
+    found = (
         key
         for item, by in zip(asked, askers, strict=True)
         for student, change in (_asked_by(item, by, movers) if movers else ())
         for key, state in _standing(index, student, change)
         if key in moved and change.effective_on and change.effective_on <= state.status_since
-    ]
+    )
+    return list(dict.fromkeys(found))
 
 
 def _moved(
@@ -69,23 +70,27 @@ def _moved(
 def _moved_by_rows(index: CourseIndex, adds: Adds, students: Sequence[Any]) -> Iterator[Key]:
     """Look at rows: most are about no enrollment, or of who is enrolled and waits nowhere."""
     rows = zip(students, index.possible_adds(adds.courses), strict=True)
-    for at, (student, courses) in enumerate(rows):
+    for student, courses in rows:
         for course in courses if isinstance(student, StudentFact) else ():
             enrollments = student.enrollments
             state = enrollments.find(course.mark)
-            if state is not None and (
-                state.status != "enrolled"
-                or (enrollments.waits and course.course_id in enrollments.given_up())
-            ):
-                yield from _moved_by(index, student, adds.change(at))
+            if state is None or (state.status == "enrolled" and not enrollments.waits):
+                continue
+            key = student.student_id, course.course_id
+            if _moves(student, key, state, "enroll"):
+                yield key
 
 
 def _moved_by(index: CourseIndex, student: StudentFact, change: Change) -> Iterator[Key]:
-    given_up = student.enrollments.given_up()
     for key, state in _standing(index, student, change):
-        stays = TRANSITIONS[state.status, change.action] == UNCHANGED
-        if change.instead_of is not None or not stays or key[1] in given_up:
+        if change.instead_of is not None or _moves(student, key, state, change.action):
             yield key
+
+
+def _moves(student: StudentFact, key: Key, state: EnrollmentFact, action: Action) -> bool:
+    """Tell whether an enrollment can move: by the action, or given up for a seat elsewhere."""
+    stays = TRANSITIONS[state.status, action] == UNCHANGED
+    return not stays or key[1] in student.enrollments.given_up()
 
 
 def _asked_by(

@@ -18,6 +18,7 @@ from studentcli.database import Further, StartAgain, list_parameter, listed_in
 from studentcli.facts import (
     CourseFact,
     EnrollmentFact,
+    Enrollments,
     Facts,
     StudentFact,
 )
@@ -284,7 +285,10 @@ class Deciding:
                 is_sqlite=self.is_sqlite, locks=self.locks, by=tuple(lists), further=further
             )
             for student_id, number, status, max_credits, tags in self._rows(query, lists):
-                student = StudentFact(student_id, number, status, max_credits, parse_tags(tags))
+                mine = Enrollments(self.facts.states)
+                student = StudentFact(
+                    student_id, number, status, max_credits, parse_tags(tags), mine
+                )
                 self.facts.students[student_id] = self.numbers[number] = student
         if further and not queued <= self.facts.students.keys():
             raise StartAgain(students=queued - self.facts.students.keys())

@@ -139,9 +139,9 @@ def students(*, is_sqlite: bool, locks: bool, by: tuple[str, ...], further: bool
 
 
 ENROLLMENTS: Final = "enrollments"
-HOLD: Final = "hold"
-GRANT: Final = "grant"
-COURSE: Final = "course"
+HOLD: Final = "holds"
+GRANT: Final = "overrides"
+COURSE: Final = "courses"
 COMMA: Final = ","
 BREAK: Final = "\x1e"
 """What stands between the states of a student: no word or date holds it, and no usable grade."""
@@ -171,7 +171,7 @@ def _enrollments(*, is_sqlite: bool) -> str:
     """Write the columns that give the enrollments of a student, as `records` says."""
     together, end = ("group_concat", "char(30)") if is_sqlite else ("string_agg", "chr(30)")
     enrolled_on, since = (
-        name if is_sqlite else f"to_char({name}, 'YYYY-MM-DD')"
+        name if is_sqlite else f"({name} - DATE '0001-01-01' + 1)"
         for name in ("sc.enrolled_on", "sc.status_since")
     )
     return (
@@ -196,7 +196,8 @@ def records(*, is_sqlite: bool, whole: bool) -> TextClause:
 
     A student's enrollments are one row: their courses, `COMMA` between, and their states, `BREAK`
     between. A state is status and two dates, and unless these are null place, course to be given up
-    (0 = none) and grade, with blanks between. Half of the time that a row for each would take.
+    (0 = none) and grade, with blanks between. PostgreSQL writes a date as its ordinal, which does
+    not depend on the session's settings. Half of the time that a row for each would take.
     """
     mine = "IN (SELECT value FROM json_each(:students))" if is_sqlite else "= ANY(:students)"
     enrollments = _enrollments(is_sqlite=is_sqlite)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
-from itertools import chain, groupby
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Executable
@@ -22,10 +22,10 @@ from studentcli.facts import (
     Grant,
     HoldFact,
     Key,
+    States,
     StudentFact,
     TermFact,
     mark_of_course,
-    mark_of_state,
 )
 from studentcli.meetings import parse as parse_meetings
 from studentcli.services import statements
@@ -46,7 +46,8 @@ class Transcripts:
         self.terms = {term.term_id: term for term in terms}
         self.is_sqlite = is_sqlite(session)
         self.waits: list[Key] = []
-        self._courses, self._marks = _CourseMarks(), _StateMarks()
+        self._courses = _CourseMarks()
+        self._marks = _StateMarks(facts.states, is_sqlite=self.is_sqlite)
         self.load: Load | None = None
         self.is_about_leaving = False
         """Whether anybody leaves a course: another one may be taken together with it."""
@@ -115,37 +116,41 @@ class Transcripts:
             statements.GRANT: self._put_grant,
             statements.COURSE: self._put_course,
         }
-        for kind, *row in self._rows(query, parameters):
-            put[kind](*row)
+        for kind, whose, *row in self._rows(query, parameters):
+            try:
+                put[kind](whose, *row)
+            except ValueError:
+                raise self._damaged(kind, whose) from None
+
+    def _damaged(self, kind: str, whose: int) -> errors.DatabaseDamaged:
+        student = self.facts.students.get(whose)
+        of = "" if kind == statements.COURSE or student is None else f" of {student.number}"
+        return errors.DatabaseDamaged(
+            f"the {kind}{of} cannot be read", hint="restore a backup, or mend the row by hand"
+        )
 
     def _put_enrollments(
         self, student_id: int, _: None, courses: str, states: str, *__: None
     ) -> None:
         """Take the enrollments of a student in: of a nightly file as many as it has rows."""
         student = self.facts.students[student_id]
-        numbers, texts = courses.split(statements.COMMA), states.split(statements.BREAK)
         student.load, enrollments = None, student.enrollments
-        try:
-            marks = [self._marks[text] for text in texts]
-            pairs = list(zip(map(self._courses.__getitem__, numbers), marks, strict=True))
-            if "" not in marks and not enrollments.written:
-                enrollments.written = "".join(chain.from_iterable(pairs))
-                return
-            for number, (course, mark), text in zip(numbers, pairs, texts, strict=True):
-                if course in enrollments.written:
-                    continue  # moved since, and not written yet
-                if mark:
-                    enrollments.written += course + mark
-                else:
-                    self._put_enrollment(student, int(number), text)
-        except ValueError:
-            raise errors.DatabaseDamaged(
-                f"the enrollments of {student.number} cannot be read",
-                hint="studentcli db check says how to mend them",
-            ) from None
+        numbers, texts = courses.split(statements.COMMA), states.split(statements.BREAK)
+        marks = [self._marks[text] for text in texts]
+        pairs = list(zip(map(self._courses.__getitem__, numbers), marks, strict=True))
+        if "" not in marks and not enrollments.written:
+            enrollments.extend(pairs)
+            return
+        for number, (course, mark), text in zip(numbers, pairs, texts, strict=True):
+            if course in enrollments.written:
+                continue  # moved since, and not written yet
+            if mark:
+                enrollments.extend([(course, mark)])
+            else:
+                self._put_enrollment(student, int(number), text)
 
     def _put_enrollment(self, student: StudentFact, course_id: int, text: str) -> None:
-        state, course = _state(text), self.facts.courses.get(course_id)
+        state, course = self._marks.read(text), self.facts.courses.get(course_id)
         if state.status == "waitlisted":
             self.waits.append((student.student_id, course_id))
             if course is not None and course.is_locked:
@@ -216,27 +221,35 @@ class _CourseMarks(dict[str, str]):
 class _StateMarks(dict[str, str]):
     """The marks of states, by their texts; "" for a state that has none."""
 
+    def __init__(self, states: States, *, is_sqlite: bool) -> None:
+        super().__init__()
+        self._states = states
+        self._day = date.fromisoformat if is_sqlite else _from_ordinal
+
     def __missing__(self, text: str) -> str:
-        mark = mark_of_state(_state(text))
+        mark = self._states.mark(self.read(text))
         if mark is None:
             return ""
         self[text] = mark
         return mark
 
+    def read(self, text: str) -> EnrollmentFact:
+        """Give the state of an enrollment as `statements.records` writes it.
 
-def _state(text: str) -> EnrollmentFact:
-    """Give the state of an enrollment as `statements.records` writes it.
+        Raises:
+            ValueError: for what that does not write.
+        """
+        status, enrolled_on, since, *more = text.split(" ", 5)
+        place, instead_of, grade = more or ("0", "0", "")
+        day = self._day(since)
+        return EnrollmentFact(
+            status, self._day(enrolled_on), day, day, int(place) or None, grade or None,
+            int(instead_of) or None,
+        )  # fmt: skip
 
-    Raises:
-        ValueError: for what that does not write.
-    """
-    status, enrolled_on, since, *more = text.split(" ", 5)
-    place, instead_of, grade = more or ("0", "0", "")
-    day = date.fromisoformat(since)
-    return EnrollmentFact(
-        status, date.fromisoformat(enrolled_on), day, day, int(place) or None, grade or None,
-        int(instead_of) or None,
-    )  # fmt: skip
+
+def _from_ordinal(text: str) -> date:
+    return date.fromordinal(int(text))
 
 
 def _day(value: Any) -> Any:

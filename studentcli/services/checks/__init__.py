@@ -20,7 +20,12 @@ from studentcli.services.checks.registrations import check_prerequisites, check_
 from studentcli.services.checks.replay import check_enrollments, replay_events
 from studentcli.services.checks.scope import Scope
 from studentcli.services.checks.seats import check_capacities, check_queues
-from studentcli.services.checks.storage import check_file, check_references, check_rule_texts
+from studentcli.services.checks.storage import (
+    check_file,
+    check_references,
+    check_rule_texts,
+    check_values,
+)
 from studentcli.services.checks.swaps import check_swaps
 from studentcli.services.views import require_term
 
@@ -89,6 +94,9 @@ def find_all(
         require_term(session, term)
     told = {"enrollments": check_enrollments(session)}
     told.update((kind.plural, check_records(session, kind)) for kind in KINDS.values())
+    told.update(
+        (table, check_values(session, table)) for table in ("holds", "overrides", "operations")
+    )
     for subject, findings in told.items():
         for finding in _read_safely(subject, findings):
             is_readable &= finding.check != UNREADABLE

@@ -165,7 +165,7 @@ def _judge_anew(
     A course with an override of the rule is left out: it neither breaks the rule nor makes
     another one break it.
     """
-    so_far = Enrollments()
+    so_far = Enrollments(student.enrollments.states)
     anew = replace(student, enrollments=so_far, load=None)
     found: list[tuple[CourseFact, Refusal]] = []
     for course_id in course_ids:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from studentcli.database import list_parameter
-from studentcli.facts import CourseFact, Facts, Key, StudentFact, TermFact
+from studentcli.facts import CourseFact, Enrollments, Facts, Key, StudentFact, TermFact
 from studentcli.requests import Change, Policy
 from studentcli.rules.case import Case
 from studentcli.services import statements
@@ -83,9 +83,12 @@ class Records:
         parameters = {"ids": list_parameter(sorted(student_ids), is_sqlite=self.is_sqlite)}
         rows: Any = self.session.connection().execute(query, parameters)
         students = [
-            StudentFact(student_id, number, status, max_credits)
+            StudentFact(
+                student_id, number, status, max_credits,
+                enrollments=Enrollments(self.facts.states),
+            )
             for student_id, number, status, max_credits, _ in rows
-        ]
+        ]  # fmt: skip
         self.facts.students = {student.student_id: student for student in students}
         Transcripts(self.session, self.facts, self.scope.terms).read(students)
         return students

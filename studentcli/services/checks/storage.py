@@ -86,3 +86,14 @@ def _unreadable(
         mend = f"studentcli {kind.name} edit {shlex.quote(name)} {option} {field.metavar}"
     subject = f"{kind.name} {name or f'id {record_id}'}"
     return Finding("text", subject, f"{field.name} cannot be read: {said}", mend)
+
+
+def check_values(session: Session, table: str) -> Iterator[Finding]:
+    """Read a table that nothing else reads whole.
+
+    Raises:
+        errors.DatabaseDamaged: for a value that nobody can read.
+    """
+    for _ in stream(session, select(Base.metadata.tables[table])):
+        pass
+    yield from ()

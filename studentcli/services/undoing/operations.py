@@ -22,11 +22,11 @@ from studentcli.services.undoing.obstacles import find_obstacles
 from studentcli.services.undoing.records import (
     REMOVED,
     RecordReturn,
-    left_outside,
     named_by,
     read_record_returns,
     remove_records,
     see_returns,
+    tell_loose_ends,
     unsee_returns,
     write_returns,
 )
@@ -212,7 +212,7 @@ def _carry_out(
         one.record_id for one in records if one.action == REMOVED and one.kind == "course"
     }
     undone.promotions = run.finish(operation_id)
-    undone.warnings = left_outside(session, records)
+    undone.warnings = tell_loose_ends(session, records)
     if operation_id is not None:
         remove_records(session, records)
     counts = {

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Integer, Table, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from studentcli.column_types import Day, Hours, Id, UtcDateTime
+from studentcli.column_types import Day, Hours, Id, UtcDateTime, Whole
 from studentcli.database import listed_in
 from studentcli.facts import Grant, HoldFact
 from studentcli.models import Base, CatalogEvent
@@ -23,7 +23,7 @@ from studentcli.services.queues import (
     courses_moved_by_students,
     courses_moved_by_terms,
 )
-from studentcli.services.resolve import is_sqlite
+from studentcli.services.resolve import is_sqlite, load_terms
 
 Values = dict[str, Any]
 KINDS: Final = {kind.name: kind for kind in (STUDENT, COURSE, TERM)}
@@ -87,7 +87,7 @@ def _typed(kind: str, attribute: str, text: str | None) -> Any:
         return datetime.fromisoformat(text)
     if isinstance(column, Day):
         return date.fromisoformat(text)
-    return int(text) if isinstance(column, Integer | type(Id)) else text
+    return int(text) if isinstance(column, Integer | Whole | type(Id)) else text
 
 
 def _text(value: Any) -> str | None:
@@ -223,15 +223,22 @@ def _see(run: QueueRun, one: RecordReturn, seen: Values | None) -> None:
     run.see(kind, one.record_id, changes)
 
 
-def left_outside(session: Session, returns: list[RecordReturn]) -> list[str]:
-    """Say which meetings fall outside of terms whose dates go back, a sentence for each."""
-    ends = LooseEnds(session, TERM)
+def tell_loose_ends(session: Session, returns: list[RecordReturn]) -> list[str]:
+    """Say what no longer fits where terms and courses go back, a sentence for each."""
+    codes = {term.term_id: term.code for term in load_terms(session)}
+    seen = {TERM.name: LooseEnds(session, TERM), COURSE.name: LooseEnds(session, COURSE)}
     for one in returns:
-        if one.kind == TERM.name and one.now is not None and one.before is not None:
-            pairs = {name: [old, one.before[name]] for name, old in one.now.items()}
-            changes = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-            ends.see((one.before["code"],), one.record_id, one.now, changes)
-    return ends.tell()
+        if one.kind in seen and one.now is not None and one.before is not None:
+            row, changes = one.before, dict[str, Any]()
+            for field in KINDS[one.kind].fields:
+                pair = [one.now[field.attribute], row[field.attribute]]
+                changes.update({field.attribute: pair} if pair[0] != pair[1] else {})
+            is_term = one.kind == TERM.name
+            key = (
+                (row["code"],) if is_term else (codes[row["term_id"]], row["code"], row["section"])
+            )
+            seen[one.kind].see(key, one.record_id, one.now, changes)
+    return [said for ends in seen.values() for said in ends.tell()]
 
 
 def write_returns(recorder: Recorder, returns: list[RecordReturn]) -> None:
