@@ -45,7 +45,7 @@ class EnrollmentFact:
 _OWN: Final = "\0"
 """Stands for a state that has no mark: the student keeps it."""
 MOST: Final = 500_000
-"""Marks of states at most; the characters after them would take twice the room, and end."""
+"""Marks of states at most: the characters end soon after."""
 LONG: Final = 3
 """Recorded changes in a state from which on it is hardly anybody else's."""
 

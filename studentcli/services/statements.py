@@ -197,7 +197,7 @@ def records(*, is_sqlite: bool, whole: bool) -> TextClause:
     A student's enrollments are one row: their courses, `COMMA` between, and their states, `BREAK`
     between. A state is status and two dates, and unless these are null place, course to be given up
     (0 = none) and grade, with blanks between. PostgreSQL writes a date as its ordinal, which does
-    not depend on the session's settings. Half of the time that a row for each would take.
+    not depend on the session's settings. On SQLite it takes half of the time of a row for each.
     """
     mine = "IN (SELECT value FROM json_each(:students))" if is_sqlite else "= ANY(:students)"
     enrollments = _enrollments(is_sqlite=is_sqlite)

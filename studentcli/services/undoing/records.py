@@ -225,20 +225,18 @@ def _see(run: QueueRun, one: RecordReturn, seen: Values | None) -> None:
 
 def tell_loose_ends(session: Session, returns: list[RecordReturn]) -> list[str]:
     """Say what no longer fits where terms and courses go back, a sentence for each."""
-    codes = {term.term_id: term.code for term in load_terms(session)}
-    seen = {TERM.name: LooseEnds(session, TERM), COURSE.name: LooseEnds(session, COURSE)}
-    for one in returns:
-        if one.kind in seen and one.now is not None and one.before is not None:
-            row, changes = one.before, dict[str, Any]()
-            for field in KINDS[one.kind].fields:
-                pair = [one.now[field.attribute], row[field.attribute]]
-                changes.update({field.attribute: pair} if pair[0] != pair[1] else {})
-            is_term = one.kind == TERM.name
-            key = (
-                (row["code"],) if is_term else (codes[row["term_id"]], row["code"], row["section"])
-            )
-            seen[one.kind].see(key, one.record_id, one.now, changes)
-    return [said for ends in seen.values() for said in ends.tell()]
+    kinds = {TERM.name: LooseEnds(session, TERM), COURSE.name: LooseEnds(session, COURSE)}
+    edited = [one for one in returns if one.kind in kinds and one.action == "undone"]
+    codes = {term.term_id: term.code for term in load_terms(session)} if edited else {}
+    for one in edited:
+        now, row = one.now or {}, one.before or {}
+        names = [field.attribute for field in KINDS[one.kind].fields]
+        changes = {name: [now[name], row[name]] for name in names if now[name] != row[name]}
+        key: tuple[str, ...] = (row["code"],)
+        if one.kind == COURSE.name:
+            key = (codes[row["term_id"]], row["code"], row["section"])
+        kinds[one.kind].see(key, one.record_id, now, changes)
+    return [said for ends in kinds.values() for said in ends.tell()]
 
 
 def write_returns(recorder: Recorder, returns: list[RecordReturn]) -> None:
