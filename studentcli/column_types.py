@@ -33,10 +33,8 @@ class _Legible(TypeDecorator[Kind]):
             try:
                 return read(value)
             except (ValueError, TypeError, ArithmeticError):
-                raise errors.DatabaseDamaged(
-                    f"{value!r} stands where {self.what} should",
-                    hint="restore a backup, or mend the row by hand; studentcli db check finds it",
-                ) from None
+                said = f"{value!r} stands where {self.what} should"
+                raise errors.DatabaseDamaged(said) from None
 
         return process
 

@@ -35,9 +35,7 @@ def explain_sqlite(database: Database, error: DBAPIError) -> errors.StudentcliEr
     """Explain by SQLite's primary result code; none for what is a bug of ours."""
     code = getattr(error.orig, "sqlite_errorcode", None)
     if code is None and isinstance(error.orig, sqlite3.OperationalError):  # of the driver itself
-        return errors.DatabaseDamaged(
-            f"a text in {database} is no UTF-8", hint="restore a backup, or mend the row by hand"
-        )
+        return errors.DatabaseDamaged(f"a text in {database} is no UTF-8")
     if code is None:
         return None
     primary = int(code) & 0xFF
@@ -59,9 +57,7 @@ def explain_postgres(database: Database, error: DBAPIError) -> errors.Studentcli
     if state in SERIALIZATION_FAILURES - {DUPLICATE_KEY}:
         return errors.Busy(f"others kept changing the same rows of {database}")
     if state == NO_DATE:
-        return errors.DatabaseDamaged(
-            f"a date in {database} is infinite", hint="restore a backup, or mend the row by hand"
-        )
+        return errors.DatabaseDamaged(f"a date in {database} is infinite")
     if state is not None and state[:2] == "53":
         return errors.DatabaseUnavailable(f"the server of {database} has no room left")
     if state is None or state[:2] in UNREACHABLE or state == "25006":

@@ -2,6 +2,7 @@
 
 import pytest
 
+from studentcli import errors
 from tests.conftest import Run
 from tests.world import World
 
@@ -61,7 +62,7 @@ def test_a_value_that_nobody_can_read_is_damage_and_no_traceback(
     assert (done.returncode, done.stdout.splitlines()[1:]) == (7, [])
     error, hint = done.stderr.splitlines()
     assert error == f"error: {what.format(edited.database)} [database-damaged]"
-    assert hint.startswith("hint: restore a backup, or mend the row by hand")
+    assert hint == f"hint: {errors.DatabaseDamaged.default_hint}"
 
 
 @pytest.mark.parametrize(

@@ -125,9 +125,7 @@ class Transcripts:
     def _damaged(self, kind: str, whose: int) -> errors.DatabaseDamaged:
         student = self.facts.students.get(whose)
         of = "" if kind == statements.COURSE or student is None else f" of {student.number}"
-        return errors.DatabaseDamaged(
-            f"the {kind}{of} cannot be read", hint="restore a backup, or mend the row by hand"
-        )
+        return errors.DatabaseDamaged(f"the {kind}{of} cannot be read")
 
     def _put_enrollments(
         self, student_id: int, _: None, courses: str, states: str, *__: None
