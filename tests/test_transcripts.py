@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import insert, select
 
 from studentcli import errors
-from studentcli.facts import EnrollmentFact, Key, standing
+from studentcli.facts import EnrollmentFact, Key, Move, standing
 from studentcli.models import Course, Student, StudentCourses
-from studentcli.requests import Policy
+from studentcli.requests import Adds, Column, CourseWord, Policy, Wanted
+from studentcli.services import about
 from studentcli.services.loading import Deciding
 from studentcli.services.transcripts import Transcripts
 from tests.world import TODAY, World
@@ -160,3 +161,38 @@ def test_what_was_recorded_is_looked_up_once_for_a_pair_of_many_rows(world: Worl
     with patch.object(Transcripts, "read_recorded", look_up):
         world.import_csv(content)
     assert [len(keys) for keys in looked_up if keys] == [1]
+
+
+def test_what_moved_since_is_not_read_over(world: World) -> None:
+    """A pair is read, it moves, and then a rule wants the whole record: the tables are behind."""
+    world.student("S1")
+    world.course("A", "B")
+    put(world, A={"status": "enrolled"}, B={"status": "enrolled"})
+    a, b = course_id(world, "A"), course_id(world, "B")
+    with world.database.session(writes=False) as session:
+        deciding = Deciding(session, Policy(world.now))
+        deciding.lock_courses({a, b})
+        deciding.lock_students((), [1])
+        student = deciding.facts.students[1]
+        deciding.transcripts.read([student], [(1, a)])
+        assert list(student.enrollments) == [a]
+        deciding.facts.move(student, deciding.facts.courses[a], Move("drop", "dropped", LATER))
+        deciding.transcripts.expect_leaving()
+        deciding.transcripts.read([student])
+        statuses = {c: state.status for c, state in student.enrollments.items()}
+    assert statuses == {a: "dropped", b: "enrolled"}
+
+
+def test_a_row_for_a_course_that_a_swap_gives_up_can_move_it(busy: World) -> None:
+    """What was recorded of it is read; of the other courses that stay it is not."""
+    with busy.database.session(writes=False) as session:
+        deciding = Deciding(session, Policy(busy.now))
+        words = [CourseWord(code, "ALL") for code in "AD"]
+        adds = Adds([2, 3], Column(["S1"], [0, 0]), Column(words, [0, 1]), Column([TODAY], [0, 0]))
+        wanted = Wanted()
+        wanted.add(adds)
+        deciding.lock(wanted)
+        deciding.read_records([1])
+        student = deciding.facts.students[1]
+        found = about.back_dated(deciding.index, [adds], [[student, student]])
+    assert found == [(1, course_id(busy, "A"))]
