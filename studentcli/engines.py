@@ -59,8 +59,8 @@ def _open_sqlite(url: URL, wait: float, pool_size: int | None) -> Engine:
         # mode=rw: a mistyped path must never become a new, empty database.
         connection = sqlite3.connect(
             path.as_uri() + "?mode=rw", uri=True, timeout=wait, isolation_level=None,
-            # The pool hands a connection to one thread at a time, but not always to the same.
-            check_same_thread=pool_size is None,
+            # One thread uses a connection at a time, but not always the same one.
+            check_same_thread=False,
         )  # fmt: skip
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")

@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
@@ -12,27 +12,27 @@ from sqlalchemy.orm import Session
 
 from studentcli.services import batches
 from studentcli.services.behind import TURN, WriteBehind, short_turns
+from studentcli.services.bulk import open_load
 from studentcli.services.parts import PartedBatch
 from studentcli.services.writer import Rows, Stamp
 from tests.world import World
-
-
-@pytest.fixture
-def postgres_world(new_database: Callable[..., str]) -> Iterator[World]:
-    world = World(new_database("postgresql"))
-    yield world
-    world.database.dispose()
 
 
 class SlowLoad:
     """A load that takes its time, and says in which order things were done."""
 
     went_online: str | None = None
+    runs_beside = True
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.may_go_on = threading.Event()
         self.done: list[str] = []
+
+    def prepare(self, rows: Rows) -> None:
+        """Say so, where the decisions are made."""
+        assert threading.current_thread() is threading.main_thread()
+        self.done.append(f"prepared {rows.stamp.operation_id}")
 
     def write(self, rows: Rows) -> None:
         """Wait until somebody lets it go on, then use the connection."""
@@ -51,12 +51,18 @@ def rows_of(number: int) -> Rows:
     return Rows([], [], [(None,) * 11], Stamp(number, ""))
 
 
-def carry(world: World, work: Callable[[WriteBehind, SlowLoad, Session], None]) -> SlowLoad:
+def carry(
+    world: World,
+    work: Callable[[WriteBehind, SlowLoad, Session], None],
+    *,
+    runs_beside: bool = True,
+) -> SlowLoad:
     """Do something in a writing transaction with a slow load."""
     loads = []
 
     def inside(session: Session) -> None:
         loads.append(SlowLoad(session.connection()))
+        loads[-1].runs_beside = runs_beside
         work(WriteBehind(session, loads[-1]), loads[-1], session)
 
     world.database.write(inside)
@@ -67,20 +73,20 @@ def later(load: SlowLoad) -> None:
     threading.Timer(0.2, load.may_go_on.set).start()
 
 
-def test_a_question_waits_for_the_chunk_under_way(postgres_world: World) -> None:
+def test_a_question_waits_for_the_chunk_under_way(world: World) -> None:
     def work(behind: WriteBehind, load: SlowLoad, session: Session) -> None:
         behind.put(rows_of(1))
         behind.go()
-        assert load.done == []
+        assert load.done == ["prepared 1"]
         later(load)
         session.execute(text("SELECT 1"))
         load.done.append("asked")
 
-    assert carry(postgres_world, work).done == ["wrote 1", "asked"]
+    assert carry(world, work).done == ["prepared 1", "wrote 1", "asked"]
 
 
 def test_chunks_are_written_at_once_only_where_no_question_is_to_be_expected(
-    postgres_world: World,
+    world: World,
 ) -> None:
     def work(behind: WriteBehind, load: SlowLoad, session: Session) -> None:
         load.may_go_on.set()
@@ -92,23 +98,24 @@ def test_chunks_are_written_at_once_only_where_no_question_is_to_be_expected(
         session.execute(text("SELECT 1"))
         load.done.append("asked")
 
-    done = carry(postgres_world, work).done
-    assert done == ["asked", "wrote 1", "wrote 2", "wrote 3", "asked"]
+    done = carry(world, work).done
+    wrote = [step for number in (1, 2, 3) for step in (f"prepared {number}", f"wrote {number}")]
+    assert done == ["asked", *wrote, "asked"]
 
 
-def test_the_commit_waits_for_the_chunk_under_way(postgres_world: World) -> None:
+def test_the_commit_waits_for_the_chunk_under_way(world: World) -> None:
     def work(behind: WriteBehind, load: SlowLoad, _: Session) -> None:
         behind.put(rows_of(1))
         behind.go()
         later(load)
 
-    assert carry(postgres_world, work).done == ["wrote 1"]
+    assert carry(world, work).done == ["prepared 1", "wrote 1"]
 
 
-def test_the_parts_of_an_import_leave_no_threads_behind(postgres_world: World) -> None:
+def test_the_parts_of_an_import_leave_no_threads_behind(world: World) -> None:
     """Each has a thread of its own, and the collector of cycles is off meanwhile."""
-    postgres_world.student(*(f"S{n}" for n in range(30)))
-    postgres_world.course("A")
+    world.student(*(f"S{n}" for n in range(30)))
+    world.course("A")
     before, during = threading.active_count(), list[int]()
     commit = PartedBatch._commit
 
@@ -118,15 +125,13 @@ def test_the_parts_of_an_import_leave_no_threads_behind(postgres_world: World) -
 
     rows = "".join(f"S{n},A\n" for n in range(30))
     with patch.object(PartedBatch, "_commit", count):
-        postgres_world.import_csv(
-            "student,course\n" + rows, commit_every=2, chunk=2, on_error="skip"
-        )
+        world.import_csv("student,course\n" + rows, commit_every=2, chunk=2, on_error="skip")
     assert len(during) == 15
     assert max(during) <= before + 2
 
 
-def test_what_stops_the_writing_stops_the_operation(postgres_world: World) -> None:
-    before = postgres_world.count("terms")
+def test_what_stops_the_writing_stops_the_operation(world: World) -> None:
+    before = world.count("terms")
 
     def work(behind: WriteBehind, load: SlowLoad, session: Session) -> None:
         session.execute(text("INSERT INTO terms (code, name, time_zone) VALUES ('A', 'A', 'UTC')"))
@@ -136,11 +141,11 @@ def test_what_stops_the_writing_stops_the_operation(postgres_world: World) -> No
         behind.end()
 
     with pytest.raises(ZeroDivisionError):
-        carry(postgres_world, work)
-    assert postgres_world.count("terms") == before
+        carry(world, work)
+    assert world.count("terms") == before
 
 
-def test_who_is_stopped_waits_before_everything_is_rolled_back(postgres_world: World) -> None:
+def test_who_is_stopped_waits_before_everything_is_rolled_back(world: World) -> None:
     loads: list[SlowLoad] = []
 
     def work(behind: WriteBehind, load: SlowLoad, _: Session) -> None:
@@ -151,8 +156,8 @@ def test_who_is_stopped_waits_before_everything_is_rolled_back(postgres_world: W
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        carry(postgres_world, work)
-    assert loads[0].done == ["wrote 1"]
+        carry(world, work)
+    assert loads[0].done == ["prepared 1", "wrote 1"]
 
 
 def test_turns_are_short_only_while_a_file_is_carried_through(sqlite_world: World) -> None:
@@ -167,13 +172,30 @@ def test_turns_are_short_only_while_a_file_is_carried_through(sqlite_world: Worl
     assert sys.getswitchinterval() == before
 
 
-def test_on_sqlite_a_chunk_is_written_where_it_is_handed_over(sqlite_world: World) -> None:
+def test_what_would_not_run_beside_the_deciding_is_written_where_it_is_handed_over(
+    world: World,
+) -> None:
+    threads = threading.active_count()
+
     def work(behind: WriteBehind, load: SlowLoad, _: Session) -> None:
         load.may_go_on.set()
         behind.put(rows_of(1))
         behind.put(rows_of(2))
-        behind.put(rows_of(3))
+        assert threading.active_count() == threads
         load.done.append("decided")
         behind.end()
 
-    assert carry(sqlite_world, work).done == ["wrote 1", "wrote 2", "wrote 3", "decided"]
+    steps = ["prepared 1", "wrote 1", "prepared 2", "wrote 2", "decided"]
+    assert carry(world, work, runs_beside=False).done == steps
+
+
+@pytest.mark.parametrize(("exclusive", "beside"), [(True, True), (False, False)])
+def test_on_sqlite_a_bulk_load_alone_runs_beside_the_deciding(
+    sqlite_world: World, exclusive: bool, beside: bool
+) -> None:
+    """Row by row, every row would wait for Python's turn."""
+
+    def ask(session: Session) -> bool:
+        return open_load(session, 10, exclusive=exclusive).runs_beside
+
+    assert sqlite_world.database.write(ask) is beside

@@ -1,6 +1,6 @@
-"""Writing behind the deciding: on PostgreSQL a chunk is written while the next ones are decided.
+"""Writing behind the deciding: a chunk is written while the next ones are decided.
 
-The work is the server's, and the processor is free for the next rows meanwhile. The connection has
+The work is the database's, and Python is free for the next rows meanwhile. The connection has
 one user at a time: whoever else runs a statement on it waits for the chunk that is under way. A
 load that runs here has the connection alone, and never the session: that is no thing for threads.
 """
@@ -16,7 +16,6 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from studentcli.services.bulk import Load
-from studentcli.services.resolve import is_sqlite
 from studentcli.services.writer import Rows
 
 TURN: Final = 0.0005
@@ -43,7 +42,7 @@ class WriteBehind:
 
     Args:
         session: in the operation's writing transaction.
-        load: where the rows go.
+        load: where the rows go; one that does not run beside the deciding is written in turn.
     """
 
     def __init__(self, session: Session, load: Load) -> None:
@@ -54,7 +53,7 @@ class WriteBehind:
         """Whether the chunk before was decided with questions to the database."""
         self._owner = threading.get_ident()
         self._thread: ThreadPoolExecutor | None = None
-        if not is_sqlite(session):
+        if load.runs_beside:
             self._thread = ThreadPoolExecutor(1)
             connection = session.connection()
             event.listen(connection, "before_cursor_execute", self._give_way)
@@ -74,11 +73,12 @@ class WriteBehind:
         rows, self._ready = self._ready, None
         if rows is None:
             return
+        self._require_written()
+        self._load.prepare(rows)
         if self._thread is None:
             self._load.write(rows)
-            return
-        self._require_written()
-        self._writing = self._thread.submit(self._load.write, rows)
+        else:
+            self._writing = self._thread.submit(self._load.write, rows)
 
     def end(self) -> str | None:
         """Write everything, and let the tables hold it; nothing is taken after that.
