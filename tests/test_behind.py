@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 
 from studentcli.services import batches
 from studentcli.services.behind import TURN, WriteBehind, short_turns
-from studentcli.services.bulk import open_load
 from studentcli.services.parts import PartedBatch
 from studentcli.services.writer import Rows, Stamp
 from tests.world import World
@@ -22,17 +21,11 @@ class SlowLoad:
     """A load that takes its time, and says in which order things were done."""
 
     went_online: str | None = None
-    runs_beside = True
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.may_go_on = threading.Event()
         self.done: list[str] = []
-
-    def prepare(self, rows: Rows) -> None:
-        """Say so, where the decisions are made."""
-        assert threading.current_thread() is threading.main_thread()
-        self.done.append(f"prepared {rows.stamp.operation_id}")
 
     def write(self, rows: Rows) -> None:
         """Wait until somebody lets it go on, then use the connection."""
@@ -51,18 +44,12 @@ def rows_of(number: int) -> Rows:
     return Rows([], [], [(None,) * 11], Stamp(number, ""))
 
 
-def carry(
-    world: World,
-    work: Callable[[WriteBehind, SlowLoad, Session], None],
-    *,
-    runs_beside: bool = True,
-) -> SlowLoad:
+def carry(world: World, work: Callable[[WriteBehind, SlowLoad, Session], None]) -> SlowLoad:
     """Do something in a writing transaction with a slow load."""
     loads = []
 
     def inside(session: Session) -> None:
         loads.append(SlowLoad(session.connection()))
-        loads[-1].runs_beside = runs_beside
         work(WriteBehind(session, loads[-1]), loads[-1], session)
 
     world.database.write(inside)
@@ -77,12 +64,12 @@ def test_a_question_waits_for_the_chunk_under_way(world: World) -> None:
     def work(behind: WriteBehind, load: SlowLoad, session: Session) -> None:
         behind.put(rows_of(1))
         behind.go()
-        assert load.done == ["prepared 1"]
+        assert load.done == []
         later(load)
         session.execute(text("SELECT 1"))
         load.done.append("asked")
 
-    assert carry(world, work).done == ["prepared 1", "wrote 1", "asked"]
+    assert carry(world, work).done == ["wrote 1", "asked"]
 
 
 def test_chunks_are_written_at_once_only_where_no_question_is_to_be_expected(
@@ -99,8 +86,7 @@ def test_chunks_are_written_at_once_only_where_no_question_is_to_be_expected(
         load.done.append("asked")
 
     done = carry(world, work).done
-    wrote = [step for number in (1, 2, 3) for step in (f"prepared {number}", f"wrote {number}")]
-    assert done == ["asked", *wrote, "asked"]
+    assert done == ["asked", "wrote 1", "wrote 2", "wrote 3", "asked"]
 
 
 def test_the_commit_waits_for_the_chunk_under_way(world: World) -> None:
@@ -109,7 +95,7 @@ def test_the_commit_waits_for_the_chunk_under_way(world: World) -> None:
         behind.go()
         later(load)
 
-    assert carry(world, work).done == ["prepared 1", "wrote 1"]
+    assert carry(world, work).done == ["wrote 1"]
 
 
 def test_the_parts_of_an_import_leave_no_threads_behind(world: World) -> None:
@@ -157,7 +143,7 @@ def test_who_is_stopped_waits_before_everything_is_rolled_back(world: World) -> 
 
     with pytest.raises(KeyboardInterrupt):
         carry(world, work)
-    assert loads[0].done == ["prepared 1", "wrote 1"]
+    assert loads[0].done == ["wrote 1"]
 
 
 def test_turns_are_short_only_while_a_file_is_carried_through(sqlite_world: World) -> None:
@@ -170,32 +156,3 @@ def test_turns_are_short_only_while_a_file_is_carried_through(sqlite_world: Worl
         sqlite_world.import_csv("student\nS1\n")
     assert turns.called
     assert sys.getswitchinterval() == before
-
-
-def test_what_would_not_run_beside_the_deciding_is_written_where_it_is_handed_over(
-    world: World,
-) -> None:
-    threads = threading.active_count()
-
-    def work(behind: WriteBehind, load: SlowLoad, _: Session) -> None:
-        load.may_go_on.set()
-        behind.put(rows_of(1))
-        behind.put(rows_of(2))
-        assert threading.active_count() == threads
-        load.done.append("decided")
-        behind.end()
-
-    steps = ["prepared 1", "wrote 1", "prepared 2", "wrote 2", "decided"]
-    assert carry(world, work, runs_beside=False).done == steps
-
-
-@pytest.mark.parametrize(("exclusive", "beside"), [(True, True), (False, False)])
-def test_on_sqlite_a_bulk_load_alone_runs_beside_the_deciding(
-    sqlite_world: World, exclusive: bool, beside: bool
-) -> None:
-    """Row by row, every row would wait for Python's turn."""
-
-    def ask(session: Session) -> bool:
-        return open_load(session, 10, exclusive=exclusive).runs_beside
-
-    assert sqlite_world.database.write(ask) is beside

@@ -151,9 +151,7 @@ def test_the_database_itself_refuses_rows_without_their_student(world: World) ->
 
     def load(session: Any) -> None:
         loading = open_load(session, 1, exclusive=True)
-        rows = Rows([row], [], [], Stamp(1, ""))
-        loading.prepare(rows)
-        loading.write(rows)
+        loading.write(Rows([row], [], [], Stamp(1, "")))
         loading.end()
 
     with pytest.raises((IntegrityError, errors.StudentcliError)) as caught:

@@ -42,7 +42,7 @@ class WriteBehind:
 
     Args:
         session: in the operation's writing transaction.
-        load: where the rows go; one that does not run beside the deciding is written in turn.
+        load: where the rows go.
     """
 
     def __init__(self, session: Session, load: Load) -> None:
@@ -52,13 +52,11 @@ class WriteBehind:
         self._asks = True
         """Whether the chunk before was decided with questions to the database."""
         self._owner = threading.get_ident()
-        self._thread: ThreadPoolExecutor | None = None
-        if load.runs_beside:
-            self._thread = ThreadPoolExecutor(1)
-            connection = session.connection()
-            event.listen(connection, "before_cursor_execute", self._give_way)
-            event.listen(connection, "commit", self._give_way)
-            event.listen(connection, "rollback", self._leave_off)
+        self._thread = ThreadPoolExecutor(1)
+        connection = session.connection()
+        event.listen(connection, "before_cursor_execute", self._give_way)
+        event.listen(connection, "commit", self._give_way)
+        event.listen(connection, "rollback", self._leave_off)
 
     def put(self, rows: Rows) -> None:
         """Take the rows of a chunk and write them at once, or after the next questions (`go`)."""
@@ -71,13 +69,8 @@ class WriteBehind:
     def go(self) -> None:
         """Begin to write the rows that were taken: no question is expected for a while."""
         rows, self._ready = self._ready, None
-        if rows is None:
-            return
-        self._require_written()
-        self._load.prepare(rows)
-        if self._thread is None:
-            self._load.write(rows)
-        else:
+        if rows is not None:
+            self._require_written()
             self._writing = self._thread.submit(self._load.write, rows)
 
     def end(self) -> str | None:
@@ -88,7 +81,7 @@ class WriteBehind:
         """
         self.go()
         self._require_written()
-        self._let_thread_go()
+        self._thread.shutdown(wait=False)
         self._load.end()
         return self._load.went_online
 
@@ -106,8 +99,4 @@ class WriteBehind:
         """Wait before everything is rolled back: something else has failed, and is raised."""
         if self._writing is not None:
             wait([self._writing])
-        self._let_thread_go()
-
-    def _let_thread_go(self) -> None:
-        if self._thread is not None:
-            self._thread.shutdown(wait=False)
+        self._thread.shutdown(wait=False)

@@ -26,7 +26,6 @@ from studentcli.services.writer import (
     EVENTS,
     STATE_COLUMNS,
     STATES,
-    Row,
     Rows,
     add_events,
     add_many,
@@ -61,15 +60,8 @@ class Load(Protocol):
     def went_online(self) -> str | None:
         """Why a load that was to have the tables for itself did not get them."""
 
-    @property
-    def runs_beside(self) -> bool:
-        """Whether writing leaves the processor to the deciding: it is the database's work."""
-
-    def prepare(self, rows: Rows) -> None:
-        """Do what takes Python's time for the rows of a chunk; after it they are written."""
-
     def write(self, rows: Rows) -> None:
-        """Write the rows of a chunk; this may run beside the deciding."""
+        """Take the rows of a chunk; this may run beside the deciding."""
 
     def show_events(self) -> None:
         """Let the tables hold every event that was written, quick to find."""
@@ -90,10 +82,11 @@ def open_load(session: Session, rows: int, *, exclusive: bool) -> Load:
         A bulk load when it was asked for, or when it pays and hinders nobody: for the first rows
         of PostgreSQL's tables, and on SQLite for more rows than a table holds.
     """
-    if is_sqlite(session):
-        pays = rows >= WORTH_IT and rows > _present(session)
-        return SqliteLoad(session) if exclusive or pays else OnlineLoad(session.connection())
     is_large, reason = rows >= WORTH_IT, None
+    if is_sqlite(session):
+        if exclusive or (is_large and rows > _present(session)):
+            return SqliteLoad(session.connection())
+        return (SteadyLoad if is_large else OnlineLoad)(session.connection())
     if exclusive or (is_large and _is_empty(session)):
         tables = Exclusive(session, TABLES, of=("courses", "students"))
         reason = _why_nothing_is_put_aside(session) or tables.keep_writers_out(patiently=exclusive)
@@ -130,10 +123,6 @@ class OnlineLoad:
     def __init__(self, connection: Connection, went_online: str | None = None) -> None:
         self.connection = connection
         self.went_online = went_online
-        self.runs_beside = connection.dialect.name != "sqlite"
-
-    def prepare(self, rows: Rows) -> None:
-        """Do nothing: everything is sent as it is."""
 
     def write(self, rows: Rows) -> None:
         """Write the rows."""
@@ -147,17 +136,17 @@ class OnlineLoad:
 
 
 class SteadyLoad(OnlineLoad):
-    """As `OnlineLoad`, for many rows on PostgreSQL: the server makes the states of first seats."""
+    """As `OnlineLoad`, for many rows: the database makes the states of first seats."""
 
     def write(self, rows: Rows) -> None:
         """Write the rows."""
-        if not rows.events:
-            return
-        before = _last_event(self.connection)
-        add_events(self.connection, EVENTS, rows)
-        # Added to nothing, the operation is no reason to read all of its events by their index.
-        own = f"operation_id + 0 = {rows.stamp.operation_id}"
-        _seat(self.connection, f"(SELECT * FROM {EVENTS} WHERE id > {before} AND {own}) AS told")
+        if rows.events:
+            before = _last_event(self.connection)
+            add_events(self.connection, EVENTS, rows)
+            # Added to nothing, the operation is no reason to read all its events by their index.
+            own = f"operation_id + 0 = {rows.stamp.operation_id}"
+            told = f"SELECT * FROM {EVENTS} WHERE id > {before} AND {own}"
+            _seat(self.connection, f"({told}) AS told")
         update_many(self.connection, rows.moved)
         add_many(self.connection, STATES, STATE_COLUMNS, sorted(rows.new))
 
@@ -254,25 +243,17 @@ class _Aside:
             )
 
 
-class SqliteLoad:
-    """A bulk load into a SQLite file, with the secondary indexes down.
-
-    Python's part is the events; the states of first seats are made of them by the database, beside
-    the next decisions. What else moved is written once they are there.
+class SqliteLoad(SteadyLoad):
+    """A bulk load into a SQLite file: as `SteadyLoad`, with the secondary indexes down.
 
     Args:
-        session: in the operation's writing transaction.
+        connection: in the operation's writing transaction.
     """
 
-    went_online: str | None = None
-    runs_beside = True
-
-    def __init__(self, session: Session) -> None:
-        self.connection = session.connection()
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
         self._cache = self.connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
         self._keep_in_memory(-CACHE_KIB)
-        self._before = 0
-        self._moved: list[Row] = []
         query = text(
             "SELECT name, tbl_name, sql FROM sqlite_master"
             f" WHERE type = 'index' AND sql IS NOT NULL AND tbl_name IN {TABLES}"
@@ -283,33 +264,15 @@ class SqliteLoad:
         for name in self._down:
             self.connection.exec_driver_sql(f'DROP INDEX "{name}"')
 
-    def prepare(self, rows: Rows) -> None:
-        """Write the events of a chunk, and the states that they do not tell."""
-        self._move()
-        self._before = _last_event(self.connection)
-        add_events(self.connection, EVENTS, rows)
-        add_many(self.connection, STATES, STATE_COLUMNS, sorted(rows.new))
-        self._moved = rows.moved
-
-    def write(self, rows: Rows) -> None:
-        """Write the states that the events tell."""
-        if rows.events:
-            _seat(self.connection, f"(SELECT * FROM {EVENTS} WHERE id > {self._before}) AS told")
-
     def show_events(self) -> None:
         """Make the indexes of the events."""
         self._make(EVENTS)
 
     def end(self) -> None:
-        """Write what is left and make the indexes."""
-        self._move()
+        """Make the indexes."""
         for table in TABLES:
             self._make(table)
         self._keep_in_memory(self._cache)
-
-    def _move(self) -> None:
-        update_many(self.connection, self._moved)
-        self._moved = []
 
     def _make(self, of: str) -> None:
         self._keep_in_memory(-SORTED_KIB)
@@ -331,8 +294,6 @@ class PostgresLoad:
         tables: kept from other writers.
     """
 
-    runs_beside = True
-
     def __init__(self, session: Session, tables: Exclusive) -> None:
         self.connection = session.connection()
         self._has_rows = False
@@ -348,9 +309,6 @@ class PostgresLoad:
 
     def _run(self, statement: str) -> None:
         self.connection.exec_driver_sql(statement)
-
-    def prepare(self, rows: Rows) -> None:
-        """Do nothing: everything is sent as it is."""
 
     def write(self, rows: Rows) -> None:
         """Send the rows aside."""

@@ -93,7 +93,7 @@ def load_best(url: str, rows: Sequence[Finished]) -> float:
 def write_in_bulk(url: str, rows: Sequence[Finished]) -> float:
     """Write finished rows as a bulk import does, chunk by chunk; gives the seconds.
 
-    One after the other: in an import the database works beside the deciding.
+    One after the other: in an import on PostgreSQL the sending goes on beside the deciding.
     """
     states, events = rows
     database = Database(normalize_url(url))
@@ -107,9 +107,7 @@ def write_in_bulk(url: str, rows: Sequence[Finished]) -> float:
         load = open_load(session, len(events), exclusive=True)
         for start in range(0, len(events), CHUNK):
             chunk = slice(start, start + CHUNK)
-            rows_of_chunk = Rows(waiting[chunk], [], told[chunk], stamp)
-            load.prepare(rows_of_chunk)
-            load.write(rows_of_chunk)
+            load.write(Rows(waiting[chunk], [], told[chunk], stamp))
         load.end()
         session.connection().commit()
     return time.perf_counter() - begun
