@@ -38,7 +38,7 @@ def test_events_arrive_in_their_order_with_every_column(world: World) -> None:
     runs = (1, 1_111, 12, 0, 100, 9, COPY_FROM)
     events: list[Any] = []
     for length in runs:
-        events += [(len(events) + n, 1, 2, TODAY) for n in range(length)]
+        events += [(len(events) + n, 1, 2, TODAY.isoformat()) for n in range(length)]
         events.append(other(len(events)))
 
     found = told(world, events)
@@ -50,4 +50,4 @@ def test_events_arrive_in_their_order_with_every_column(world: World) -> None:
 
 def test_an_error_of_the_driver_comes_as_that_of_every_statement(world: World) -> None:
     with pytest.raises(DBAPIError):
-        told(world, [(1, 1, 2, TODAY)], table="nowhere")
+        told(world, [(1, 1, 2, TODAY.isoformat())], table="nowhere")

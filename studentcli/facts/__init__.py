@@ -15,6 +15,7 @@ from studentcli.facts.moving import (
     Key,
     Mark,
     Move,
+    first_event,
     written_out,
 )
 from studentcli.facts.people import (
@@ -26,6 +27,7 @@ from studentcli.facts.people import (
     StudentFact,
 )
 from studentcli.facts.standing import (
+    OWN,
     EnrollmentFact,
     Enrollments,
     States,
@@ -36,6 +38,7 @@ __all__ = [
     "FIRST_SEAT",
     "NO_GRANTS",
     "NO_HOURS",
+    "OWN",
     "SHORT",
     "CourseFact",
     "Courses",
@@ -54,6 +57,7 @@ __all__ = [
     "States",
     "StudentFact",
     "TermFact",
+    "first_event",
     "mark_of_course",
     "written_out",
 ]

@@ -115,6 +115,14 @@ class CourseFact:
         last = next(reversed(self.queue.values()), None)
         return 1 if last is None or last.place is None else last.place + 1
 
+    def position_of(self, student_id: int | None) -> int | None:
+        """Give the position in the queue, from 1, or none; of the last one without counting."""
+        if student_id not in self.queue:
+            return None
+        if student_id == next(reversed(self.queue)):
+            return len(self.queue)
+        return list(self.queue).index(student_id) + 1
+
     def put(self, student: StudentFact, after: EnrollmentFact | None) -> None:
         """Let a student's enrollment stand as `after`; seats and queue follow."""
         course_id, enrollments = self.course_id, student.enrollments

@@ -33,9 +33,10 @@ FIRST_SEAT: Final = ("enroll", None, "enrolled")
 """Action and statuses of the event that tells all of a state: who never was there gets a seat."""
 
 
-FirstSeat = tuple[int, int, int, date]
+FirstSeat = tuple[int, int, int, str]
 """The event of a row by which somebody who never was in a course gets a seat in it: line, student
-id, course id, date. It is the most common one by far, and all else of it is the same for everybody.
+id, course id, date as text. It is the most common one by far, and all else of it is the same for
+everybody.
 """
 SHORT: Final = 4
 """How many fields a `FirstSeat` has; an `Event` has more."""
@@ -44,9 +45,14 @@ SHORT: Final = 4
 def written_out(event: tuple[Any, ...]) -> Event:
     """Give an event with all of its fields, in the order of `Event`."""
     if len(event) == SHORT:
-        line, student_id, course_id, on = event
-        return Event(line, student_id, course_id, *FIRST_SEAT, None, None, None, on, None)
+        line, student_id, course_id, day = event
+        return first_event(line, student_id, course_id, date.fromisoformat(day))
     return Event(*event)
+
+
+def first_event(line: Any, student_id: Any, course_id: Any, on: Any, detail: Any = None) -> Event:
+    """Give the event that tells all of a state."""
+    return Event(line, student_id, course_id, *FIRST_SEAT, None, None, None, on, detail)
 
 
 class Move(NamedTuple):
@@ -130,8 +136,7 @@ class Facts:
         The seat is one that nobody waits for and none is reserved for; no journal is kept.
         """
         enrollments, load = student.enrollments, student.load
-        mark = enrollments.states.seats.get(on) or _mark_of_seat(enrollments, on)
-        student_id, course_id = student.student_id, course.course_id
+        mark, day = enrollments.states.seats.get(on) or _first_seat(enrollments, on)
         if mark is None:
             course.put(student, _seated(on))
         else:
@@ -141,11 +146,11 @@ class Facts:
                 load.add_hours(course)
             enrollments.written = f"{enrollments.written}{course.mark}{mark}"
             course.taken += 1
+        student_id, course_id = student.student_id, course.course_id
         if line is not None and detail is None:
-            self.events.append((line, student_id, course_id, on))
+            self.events.append((line, student_id, course_id, day))
         else:
-            event = written_out((line, student_id, course_id, on))
-            self.events.append(event._replace(detail=detail))
+            self.events.append(first_event(line, student_id, course_id, on, detail))
 
     def grant(self, student: StudentFact, course_id: int, grant: Grant) -> None:
         """Let an override count for a student in a course."""
@@ -204,9 +209,10 @@ def _seated(on: date) -> EnrollmentFact:
     return _first(Move("enroll", "enrolled", on), None)
 
 
-def _mark_of_seat(enrollments: Enrollments, on: date) -> str | None:
-    mark = enrollments.states.seats[on] = enrollments.states.mark(_seated(on))
-    return mark
+def _first_seat(enrollments: Enrollments, on: date) -> tuple[str | None, str]:
+    states = enrollments.states
+    seat = states.seats[on] = states.mark(_seated(on)), on.isoformat()
+    return seat
 
 
 def _first(step: Move, place: int | None) -> EnrollmentFact:

@@ -42,8 +42,8 @@ class EnrollmentFact:
         return self.status in SEATED_STATUSES
 
 
-_OWN: Final = "\0"
-"""Stands for a state that has no mark: the student keeps it."""
+OWN: Final = "\0"
+"""Stands for a state that has no mark of its own: the student keeps it."""
 MOST: Final = 500_000
 """Marks of states at most: the characters end soon after."""
 LONG: Final = 3
@@ -71,7 +71,8 @@ def mark_of_course(course_id: int) -> str:
 class States:
     """The states that the students of one operation are in, with the characters for them.
 
-    `seats` holds the marks of first seats by their dates, as far as they were asked for.
+    `seats` holds of first seats, by their dates, the marks and the dates as text, as far as they
+    were asked for.
     """
 
     __slots__ = ("_marks", "by_mark", "seats")
@@ -79,7 +80,7 @@ class States:
     def __init__(self) -> None:
         self._marks: dict[EnrollmentFact, str] = {}
         self.by_mark: dict[str, EnrollmentFact] = {}
-        self.seats: dict[date, str | None] = {}
+        self.seats: dict[date, tuple[str | None, str]] = {}
 
     def mark(self, state: EnrollmentFact) -> str | None:
         """Give the character by which a state is written.
@@ -142,7 +143,7 @@ class Enrollments:
 
     def __setitem__(self, course_id: int, state: EnrollmentFact) -> None:
         at, mark = self._place_of(course_id), self.states.mark(state)
-        pair = mark_of_course(course_id) + (mark or _OWN)
+        pair = mark_of_course(course_id) + (mark or OWN)
         self.waits += state.status == "waitlisted"
         self._replace(len(self.written) if at < 0 else at, pair, () if mark else (state,))
 
@@ -175,7 +176,7 @@ class Enrollments:
     def values(self) -> Iterator[EnrollmentFact]:
         """Give the enrollments."""
         own, by_mark = iter(self._own), self.states.by_mark
-        return (next(own) if mark == _OWN else by_mark[mark] for mark in self.written[1::2])
+        return (next(own) if mark == OWN else by_mark[mark] for mark in self.written[1::2])
 
     def given_up(self) -> set[int]:
         """List the courses that are given up once there is a seat in another one."""
@@ -187,7 +188,7 @@ class Enrollments:
         return -1 if mark is None else self.written.find(mark)
 
     def _own_at(self, at: int) -> EnrollmentFact:
-        return self._own[self.written.count(_OWN, 0, at)]
+        return self._own[self.written.count(OWN, 0, at)]
 
     def _replace(self, at: int, pair: str, own: tuple[EnrollmentFact, ...]) -> None:
         """Put a pair of marks, or none, in the place of the one that is there, or behind all."""
@@ -196,6 +197,6 @@ class Enrollments:
         if there:
             before = self.states.by_mark.get(there) or self._own_at(at)
             self.waits -= before.status == "waitlisted"
-        nth = written.count(_OWN, 0, at)
-        self._own = (*self._own[:nth], *own, *self._own[nth + (there == _OWN) :])
+        nth = written.count(OWN, 0, at)
+        self._own = (*self._own[:nth], *own, *self._own[nth + (there == OWN) :])
         self.written = written[:at] + pair + written[at + 2 :]

@@ -39,8 +39,13 @@ class Known:
         """
         at = self._at.get(cell)
         if at is None:
-            self.values.append(self._read(cell))
-            at = self._at[cell] = len(self.values) - 1
+            value = self._read(cell)
+            if isinstance(value, str) and value != cell:
+                at = self.number(value)  # spelled otherwise, it is the same
+            else:
+                self.values.append(value)
+                at = len(self.values) - 1
+            self._at[cell] = at
         return at
 
     def value(self, cell: Any) -> Any:

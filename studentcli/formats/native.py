@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date
 from itertools import pairwise
-from operator import itemgetter
+from operator import eq, itemgetter
 from typing import Any, Final
 
 from studentcli import errors, values
@@ -160,19 +160,18 @@ class EnrollmentReader:
         action, student, course, term, section, on = (columns[self._places[n]] for n in _USUAL)
         students = self.numbers.numbers(student)
         words = self.words.numbers(list(zip(course, term, section, strict=True)))
-        who = list(map(self.numbers.values.__getitem__, students))
-        others = self._others_than_adds(columns, action, who)
+        others = self._others_than_adds(columns, action, students)
         return [students, words, self._dates.numbers(on)], others
 
     def _others_than_adds(
-        self, columns: list[Any], actions: Sequence[str], students: list[str]
+        self, columns: list[Any], actions: Sequence[str], students: list[int]
     ) -> list[int]:
         """List the rows of a block that are more than an add, or not surely a request alone."""
         last = len(students) - 1
         found = {0, last}  # the rows before and after them are not known
-        for at, (one, next_one) in enumerate(pairwise(students)):
-            if one == next_one:
-                found.update((at, at + 1))
+        if any(map(eq, students, students[1:])):
+            pairs = enumerate(pairwise(students))
+            found.update(at + nth for at, (one, other) in pairs if one == other for nth in (0, 1))
         others = {cell for cell in set(actions) if self._actions.get(cell) != "enroll"}
         if others:
             found.update(at for at, cell in enumerate(actions) if cell in others)

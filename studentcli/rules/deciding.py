@@ -136,12 +136,11 @@ def _judge_left(outcome: Outcome, case: Case) -> Verdict:
 
 def _unchanged(outcome: Outcome, case: Case) -> Outcome:
     outcome.result = UNCHANGED
-    enrollment, queue = case.enrollment, case.course.queue
+    enrollment = case.enrollment
     if enrollment is not None:
         outcome.status = enrollment.status
         outcome.grade = enrollment.grade
-        if outcome.student_id in queue:
-            outcome.position = list(queue).index(outcome.student_id) + 1
+        outcome.position = case.course.position_of(case.student.student_id)
     return outcome
 
 

@@ -4,7 +4,15 @@ from collections.abc import Container, Iterable
 from functools import lru_cache
 
 from studentcli.conditions import Required
-from studentcli.facts import CourseFact, Courses, EnrollmentFact, Load, StudentFact, TermFact
+from studentcli.facts import (
+    OWN,
+    CourseFact,
+    Courses,
+    EnrollmentFact,
+    Load,
+    StudentFact,
+    TermFact,
+)
 from studentcli.grades import scale
 from studentcli.requests import Refusal
 from studentcli.rules.case import Case, IsPlain, everybody
@@ -41,20 +49,28 @@ def has_what_is_required(course: CourseFact, courses: Courses) -> IsPlain:
     """Tell who meets the requirements of a course by the courses that there are now."""
     term = course.term
     groups = [
-        [(item, courses[other]) for item in group for other in courses.of_code(item.code)]
+        [
+            (other.mark, set[str](), item, other)
+            for item in group
+            for other in map(courses.__getitem__, courses.of_code(item.code))
+        ]
         for group in course.requires
     ]
 
     def is_met(student: StudentFact, _: Load) -> bool:
         enrollments = student.enrollments
+        written = enrollments.written
         for group in groups:
-            for item, other in group:
-                found = None if other is course else enrollments.find(other.mark)
-                if (
-                    found is not None
-                    and found.status in SEATED_STATUSES
-                    and _is_met(item, (other, found), term)
-                ):
+            for mark, enough, item, other in group:
+                at = written.find(mark)
+                if at < 0:
+                    continue
+                if written[at + 1] in enough:  # the mark of a state that was judged before
+                    break
+                found = enrollments[other.course_id]
+                if found.status in SEATED_STATUSES and _is_met(item, (other, found), term):
+                    if written[at + 1] != OWN:
+                        enough.add(written[at + 1])
                     break
             else:
                 return False

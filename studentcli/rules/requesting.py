@@ -290,9 +290,7 @@ def _settle(outcome: Outcome, facts: Facts) -> None:
     """Say of a newcomer to a queue that was run how they stand now."""
     if outcome.result != "waitlisted" or outcome.course_id is None:
         return
-    queue = facts.courses[outcome.course_id].queue
-    if outcome.student_id in queue:
-        outcome.position = list(queue).index(outcome.student_id) + 1
-    else:
+    course = facts.courses[outcome.course_id]
+    outcome.position = course.position_of(outcome.student_id)
+    if outcome.position is None:
         outcome.result = outcome.status = "enrolled"
-        outcome.position = None

@@ -222,6 +222,7 @@ class Decider:
         ways = self._ways_of(adds, students)
         seated = SeatedRows(adds, 0, students, ways)
         found: list[Decision | SeatedRows] = [seated]
+        results = seated.results
         rows: Any = zip(adds.lines, students, ways, adds.days, strict=True)
         for at, (line, student, way, day) in enumerate(rows):
             if way is not None and way.tests is not None:
@@ -230,7 +231,7 @@ class Decider:
                 if course.mark in enrollments.written:
                     known = enrollments.find(course.mark)
                     if known is not None and known.status == "enrolled" and on <= today:
-                        seated.results.append("unchanged")
+                        results.append("unchanged")
                         continue
                 elif (
                     on in days
@@ -244,11 +245,12 @@ class Decider:
                     else:
                         if not (enrollments.waits and self._moves_on(student, course)):
                             seat(student, course, on, line, None)
-                            seated.results.append("enrolled")
+                            results.append("enrolled")
                             continue
             found.append(self.decide(adds.request(at), student))
             seated = SeatedRows(adds, at + 1, students, ways)
             found.append(seated)
+            results = seated.results
         return found
 
     def _moves_on(self, student: StudentFact, course: CourseFact) -> bool:

@@ -129,9 +129,9 @@ def _explained(deciding: Deciding, student: StudentFact, request: Request) -> li
     facts, seen = deciding.facts, dict[int, tuple[Any, ...]]()
     standing = dict(student.enrollments.items())
     positions = {
-        course.course_id: list(course.queue).index(student.student_id) + 1
+        course.course_id: position
         for course in facts.locked()
-        if student.student_id in course.queue
+        if (position := course.position_of(student.student_id)) is not None
     }
 
     def look(case: Case) -> None:

@@ -5,7 +5,7 @@ a million rows take the same path; only the sets differ.
 """
 
 import time
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import astuple
 from typing import Any, Final
 
@@ -70,7 +70,7 @@ class Deciding:
         self.terms = load_terms(session)
         self.index = CourseIndex(self.terms, [], policy, term)
         self.numbers: dict[str | int, StudentFact] = {}
-        self._found: dict[int, StudentFact | None] = {}
+        self._found: dict[int, StudentFact | Refusal] = {}
         """The students of a table of numbers, by their places in it."""
         self._found_of: list[Any] | None = None
         self.transcripts = Transcripts(session, self.facts, self.terms)
@@ -335,15 +335,15 @@ class Deciding:
             self._students(item.students) if isinstance(item, Adds) else self._student(item.student)
             for item in asked
         ]
-        each: dict[Any, None] = {}
-        for by in askers:
-            each.update(dict.fromkeys(by if isinstance(by, list) else [by]))
-        students = [by for by in each if isinstance(by, StudentFact)]
-        whole = self.transcripts.reads_whole_records
-        pairs = () if whole else set(about.pairs(self.index, asked, askers))
-        self.transcripts.read(students, pairs)
+        students = _students_among(askers)
+        if self.transcripts.reads_whole_records:
+            new = (student for student in students if not student.is_loaded)
+            self.transcripts.read(list(dict.fromkeys(new)))
+        else:
+            pairs = set(about.pairs(self.index, asked, askers))
+            self.transcripts.read(list(dict.fromkeys(students)), pairs)
         if self.transcripts.waits:
-            self.require_waits_locked({student.student_id for student in students})
+            self.require_waits_locked({s.student_id for s in _students_among(askers)})
         if any(map(self._is_locked, self.transcripts.met)):
             back_dated = about.back_dated(self.index, asked, askers)
             self.transcripts.read_recorded(back_dated)
@@ -353,8 +353,7 @@ class Deciding:
         """Find the student of each row among those locked."""
         if self._found_of is not numbers.table:
             self._found_of, self._found = numbers.table, {}
-        found = numbers.lead_to(self._found, self.numbers.get)
-        return [by or self._student(numbers[at]) for at, by in enumerate(found)]
+        return numbers.lead_to(self._found, self._student)
 
     def _student(self, key: str | int) -> StudentFact | Refusal:
         """Find a student among those locked."""
@@ -380,6 +379,13 @@ class Deciding:
         self.facts.students.clear()
         self.numbers.clear()
         self._found = {}
+
+
+def _students_among(askers: Iterable[about.Asker]) -> Iterator[StudentFact]:
+    for by in askers:
+        for student in by if isinstance(by, list) else (by,):
+            if student.__class__ is StudentFact:  # asked for every row
+                yield student
 
 
 def look_at_queues(session: Session, policy: Policy, course_ids: set[int]) -> Facts:

@@ -166,7 +166,7 @@ def _now(session: Session, student_id: int, course_id: int, policy: Policy) -> R
     row: Row = {"on": policy.today(course.term.time_zone), "event": "now"}
     if student_id in course.queue:
         refusals = judge_queue(course, run.deciding.facts, policy)[student_id].refusals
-        row["place"] = list(course.queue).index(student_id) + 1
+        row["place"] = course.position_of(student_id)
         row["rule"] = " ".join(dict.fromkeys(refusal.code for refusal in refusals)) or None
         blocked = "; ".join(refusal.message for refusal in refusals)
         row["message"] = f"waits: {blocked}" if blocked else "may sit down when the queue is run"

@@ -25,7 +25,7 @@ from studentcli.facts import (
     Facts,
     FirstSeat,
     Key,
-    written_out,
+    first_event,
 )
 from studentcli.models import EnrollmentEvent
 
@@ -115,8 +115,7 @@ def finished_rows(
         )  # fmt: skip
         (moved if state.in_table else new).append(row)
     recorded = [
-        (*event[:9], stored[event[9]], event[10]) if isinstance(event, Event)
-        else (event[0], event[1], event[2], stored[event[3]])
+        event if len(event) == SHORT else (*event[:9], stored[event[9]], event[10])
         for event in events
     ]  # fmt: skip
     return Rows(new, moved, recorded, Stamp(operation_id, stored[recorded_at]))
@@ -127,11 +126,16 @@ def write_rows(connection: Connection, rows: Rows) -> None:
     new, moved = _laid_out(rows)
     update_many(connection, moved)
     if not _is_sqlite(connection) and len(new) + len(rows.events) < COPY_FROM:
-        told = [(*rows.stamp, *written_out(event)) for event in rows.events]
+        told = [(*rows.stamp, *_told(event)) for event in rows.events]
         _add_few(connection, {STATES: (STATE_COLUMNS, new), EVENTS: (EVENT_COLUMNS, told)})
         return
     add_many(connection, STATES, STATE_COLUMNS, new)
     add_events(connection, EVENTS, rows)
+
+
+def _told(event: Row) -> Event:
+    """Give a finished event with all of its fields."""
+    return first_event(*event) if len(event) == SHORT else Event(*event)
 
 
 def _laid_out(rows: Rows) -> tuple[list[Row], list[Row]]:
@@ -141,7 +145,7 @@ def _laid_out(rows: Rows) -> tuple[list[Row], list[Row]]:
     """
     first = {
         event[1:3]: (*event[1:3], event[5], event[9], event[9], None, None, None)
-        for event in map(written_out, rows.events)
+        for event in map(_told, rows.events)
         if event[3:6] == FIRST_SEAT
     }
     last = {row[:2]: row for row in rows.moved}
@@ -172,7 +176,7 @@ def add_events(connection: Connection, table: str, rows: Rows) -> None:
         told = _blocks(rows.events, '[%d,%d,%d,"%s"],', lambda row: f"{_json(_day_first(row))},")
         _tell_sqlite(connection, table, rows.stamp, f"[{''.join(told).removesuffix(',')}]")
         return
-    head, short = _copied(rows.stamp), _copied((*rows.stamp, *written_out(("%s",) * SHORT)))
+    head, short = _copied(rows.stamp), _copied((*rows.stamp, *first_event(*["%s"] * SHORT)))
     lines = _blocks(rows.events, f"{short}\n", lambda row: f"{head}\t{_copied(row)}\n")
     _copy(connection, table, EVENT_COLUMNS, lines)
 
@@ -195,7 +199,7 @@ def _day_first(event: Row) -> Row:
 def _tell_sqlite(connection: Connection, table: str, stamp: Stamp, told: str) -> None:
     """Add events, those of first seats as short as they are."""
     fields = _day_first(Event._fields)
-    usual = dict(zip(fields, _day_first(written_out((None,) * SHORT)), strict=True))
+    usual = dict(zip(fields, _day_first(first_event(*[None] * SHORT)), strict=True))
     cells = {
         name: f"json_extract(value, '$[{at}]')"
         if at < SHORT or usual[name] is None
