@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Final
 
 from studentcli import errors, values
@@ -206,23 +206,29 @@ def within(meetings: tuple[Meeting, ...], first: date | None, last: date | None)
 
 _PIECE: Final = 15
 """Minutes for which a week has a bit: most meetings begin and end at one of these."""
-_DAY: Final = 24 * 60 // _PIECE
+_bits: Final[dict[tuple[int, int], int]] = {}
+_new_bits: Final = count()
 
 
 @lru_cache(maxsize=16384)
 def week_of(meetings: tuple[Meeting, ...]) -> int:
     """Give a bit for every piece of the week in which there is a meeting, on any date.
 
-    Weeks that have no bit in common belong to meetings of which none overlap.
+    Weeks that have no bit in common belong to meetings of which none overlap. Bits are given in the
+    order in which this process meets the pieces: most are in no meeting, and weeks stay small.
     """
     week = 0
     for meeting in meetings:
-        first, beyond = meeting.starts // _PIECE, -(-meeting.ends // _PIECE)
-        day = ((1 << beyond - first) - 1) << first
-        for number in range(len(DAYS)):
-            if meeting.days >> number & 1:
-                week |= day << number * _DAY
+        for weekday in meeting.weekdays:
+            for piece in range(meeting.starts // _PIECE, -(-meeting.ends // _PIECE)):
+                week |= 1 << _bit_of((weekday, piece))
     return week
+
+
+def _bit_of(piece: tuple[int, int]) -> int:
+    known = _bits.get(piece)
+    # Another thread can have been first.
+    return _bits.setdefault(piece, next(_new_bits)) if known is None else known
 
 
 def overlap(

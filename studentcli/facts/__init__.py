@@ -21,9 +21,9 @@ from studentcli.facts.moving import (
 from studentcli.facts.people import (
     NO_GRANTS,
     NO_HOURS,
+    NO_TERMS,
     Grant,
     HoldFact,
-    Load,
     StudentFact,
 )
 from studentcli.facts.standing import (
@@ -38,6 +38,7 @@ __all__ = [
     "FIRST_SEAT",
     "NO_GRANTS",
     "NO_HOURS",
+    "NO_TERMS",
     "OWN",
     "SHORT",
     "CourseFact",
@@ -51,7 +52,6 @@ __all__ = [
     "HoldFact",
     "JournalEntry",
     "Key",
-    "Load",
     "Mark",
     "Move",
     "States",

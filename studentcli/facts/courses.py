@@ -38,8 +38,8 @@ class CourseFact:
 
     `queue` leads from the student's id to the waitlisted enrollment, in the order of places.
     `filled` counts, for every reservation, who of its tag has a seat. `has_sections` says whether
-    the term has further sections of the code, `week` when it meets, as in `Load`. Of a course that
-    is only some student's other course, and not `is_locked`, seats and queue are not known.
+    the term has further sections of the code, `week` when it meets, as of a student. Of a course
+    that is only some student's other course, and not `is_locked`, seats and queue are not known.
     """
 
     course_id: int
@@ -128,7 +128,7 @@ class CourseFact:
         course_id, enrollments = self.course_id, student.enrollments
         before = enrollments.get(course_id)
         if before is not None or after is None:
-            student.load = None
+            student.recount()
         if before is not None:
             if before.status in SEATED_STATUSES:
                 self.count(student.tags, -1)
@@ -144,8 +144,8 @@ class CourseFact:
             self.queue[student.student_id] = after
 
     def _take_in(self, student: StudentFact, after: EnrollmentFact) -> None:
-        if student.load is not None:
-            student.load.add(self, after)
+        if student.hours is not None:
+            student.add(self, after)
         student.enrollments[self.course_id] = after
 
     def count(self, tags: frozenset[str], seats: int) -> None:

@@ -135,15 +135,15 @@ class Facts:
 
         The seat is one that nobody waits for and none is reserved for; no journal is kept.
         """
-        enrollments, load = student.enrollments, student.load
+        enrollments = student.enrollments
         mark, day = enrollments.states.seats.get(on) or _first_seat(enrollments, on)
         if mark is None:
             course.put(student, _seated(on))
         else:
             # The same for a million rows: without a call for every step of it.
-            if load is not None:
-                load.week |= course.week
-                load.add_hours(course)
+            if student.hours is not None:
+                student.week |= course.week
+                student.add_hours(course)
             enrollments.written = f"{enrollments.written}{course.mark}{mark}"
             course.taken += 1
         student_id, course_id = student.student_id, course.course_id

@@ -41,44 +41,13 @@ class Grant(NamedTuple):
         return self.until_on is None or on <= self.until_on
 
 
-@dataclass(slots=True)
-class Load:
-    """What a student's courses add up to, so that a rule need not go through them.
-
-    `week` has a bit for every piece of the week in which an enrolled course meets on any date,
-    `hours` the credit hours with a seat by term id, shared by all for whom they are the same.
-    """
-
-    week: int = 0
-    hours: Mapping[int, Decimal] = field(default_factory=lambda: NO_TERMS)
-
-    def add(self, course: "CourseFact", enrollment: EnrollmentFact) -> None:
-        """Take a course in."""
-        status = enrollment.status
-        if status in SEATED_STATUSES:
-            if status == "enrolled":
-                self.week |= course.week
-            self.add_hours(course)
-
-    def add_hours(self, course: "CourseFact") -> None:
-        """Add the hours of a course; equal sums of a hundred thousand students are one."""
-        hours, term_id, more = self.hours, course.term.term_id, course.credit_hours
-        key = id(hours), term_id, more
-        known = _sums.get(key)
-        if known is None:
-            if len(_sums) >= SUMS:
-                _sums.clear()
-            after = {**hours, term_id: hours.get(term_id, NO_HOURS) + more} if more else hours
-            known = _sums[key] = hours, after
-        self.hours = known[1]
-
-
+Hours = Mapping[int, Decimal]
+"""Credit hours with a seat by term id, shared by all for whom they are the same."""
 NO_HOURS: Final = Decimal(0)
-NO_TERMS: Final[Mapping[int, Decimal]] = {}
+NO_TERMS: Final[Hours] = {}
 SUMS: Final = 10_000
 """Different sums that are known at a time, to be shared."""
-_Hours = Mapping[int, Decimal]
-_sums: Final[dict[tuple[int, int, Decimal], tuple[_Hours, _Hours]]] = {}
+_sums: Final[dict[tuple[int, int, Decimal], tuple[Hours, Hours]]] = {}
 """What hours become with some more of a term: by the id of what they were, which stays alive."""
 
 
@@ -90,7 +59,9 @@ class StudentFact:
     """A student as the rules see one.
 
     `enrollments` leads from the course's id to the enrollment, in every state; like `holds` and
-    `grants` (by course id) it is there once `is_loaded` is set.
+    `grants` (by course id) it is there once `is_loaded` is set. What the courses add up to, so that
+    a rule need not go through them: `week` has a bit for every piece of the week in which an
+    enrolled course meets on any date, and `hours` is none until they are counted.
     """
 
     student_id: int
@@ -102,17 +73,42 @@ class StudentFact:
     holds: tuple[HoldFact, ...] = ()
     grants: Mapping[int, tuple[Grant, ...]] = field(default_factory=lambda: NO_GRANTS)
     is_loaded: bool = False
-    load: Load | None = None
+    week: int = 0
+    hours: Hours | None = None
 
-    def load_of(self, courses: Mapping[int, "CourseFact"]) -> Load:
-        """Give what the courses add up to, counted at the first use and after a seat was left."""
-        if self.load is None:
-            self.load = Load()
+    def counted(self, courses: Mapping[int, "CourseFact"]) -> "StudentFact":
+        """Count what the courses add up to, at the first use and after a seat was left."""
+        if self.hours is None:
+            self.week, self.hours = 0, NO_TERMS
             for course_id, enrollment in self.enrollments.items():
-                self.load.add(courses[course_id], enrollment)
-        return self.load
+                self.add(courses[course_id], enrollment)
+        return self
+
+    def add(self, course: "CourseFact", enrollment: EnrollmentFact) -> None:
+        """Take a further course into what they add up to."""
+        status = enrollment.status
+        if status in SEATED_STATUSES:
+            if status == "enrolled":
+                self.week |= course.week
+            self.add_hours(course)
+
+    def add_hours(self, course: "CourseFact") -> None:
+        """Add the hours of a course; equal sums of a hundred thousand students are one."""
+        hours, term_id, more = self.hours or NO_TERMS, course.term.term_id, course.credit_hours
+        key = id(hours), term_id, more
+        known = _sums.get(key)
+        if known is None:
+            if len(_sums) >= SUMS:
+                _sums.clear()
+            after = {**hours, term_id: hours.get(term_id, NO_HOURS) + more} if more else hours
+            known = _sums[key] = hours, after
+        self.hours = known[1]
+
+    def recount(self) -> None:
+        """Have the courses counted anew at the next use."""
+        self.hours = None
 
     def forget(self) -> None:
         """Let go of what the tables hold, until the records are read again."""
-        self.enrollments, self.load = Enrollments(self.enrollments.states), None
+        self.enrollments, self.hours = Enrollments(self.enrollments.states), None
         self.holds, self.grants, self.is_loaded = (), NO_GRANTS, False

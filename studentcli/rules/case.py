@@ -6,17 +6,18 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from studentcli.facts import CourseFact, Courses, EnrollmentFact, Load, StudentFact
+from studentcli.facts import CourseFact, Courses, EnrollmentFact, StudentFact
 from studentcli.requests import Change, Policy
 
 NOTHING: Final[Mapping[int, str]] = MappingProxyType({})
 
 
-IsPlain = Callable[[StudentFact, Load], bool]
-"""Tells that a rule finds nothing in who was never in a course; otherwise it is to be judged."""
+IsPlain = Callable[[StudentFact], bool]
+"""Tells that a rule finds nothing in who was never in a course, and whose courses are counted;
+otherwise it is to be judged."""
 
 
-def everybody(_: StudentFact, __: Load) -> bool:
+def everybody(_: StudentFact) -> bool:
     """Let everybody pass."""
     return True
 
@@ -60,9 +61,9 @@ class Case(NamedTuple):
         return self.change.overrides.union(granted)
 
     @property
-    def load(self) -> Load:
-        """What the student's courses add up to, the one that is given up among them."""
-        return self.student.load or self.student.load_of(self.courses)
+    def counted(self) -> StudentFact:
+        """The student, with what the courses add up to, the one that is given up among them."""
+        return self.student.counted(self.courses)
 
     def others(self, *statuses: str) -> Iterator[tuple[CourseFact, EnrollmentFact]]:
         """Give the student's other courses in these states, without the one that is given up."""

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from studentcli.facts import NO_HOURS, CourseFact, Courses, Load, StudentFact
+from studentcli.facts import NO_HOURS, NO_TERMS, CourseFact, Courses, StudentFact
 from studentcli.meetings import overlap
 from studentcli.requests import Refusal
 from studentcli.rules.case import Case, IsPlain
@@ -11,7 +11,7 @@ from studentcli.rules.case import Case, IsPlain
 def time_conflicts(case: Case) -> Refusal | None:
     """Refuse a course that meets while another one of the student does."""
     course = case.course
-    if not course.week & case.load.week:
+    if not course.week & case.counted.week:
         return None
     term = course.term
     dates = term.starts_on, term.ends_on
@@ -33,7 +33,7 @@ def time_conflicts(case: Case) -> Refusal | None:
 def is_free_in(course: CourseFact, _: Courses) -> IsPlain:
     """Tell who has no other course while this one meets."""
     week = course.week
-    return lambda _, load: not week & load.week
+    return lambda student: not week & student.week
 
 
 def credit_load_is_exceeded(case: Case) -> Refusal | None:
@@ -42,7 +42,7 @@ def credit_load_is_exceeded(case: Case) -> Refusal | None:
     limit = course.term.max_credits if student.max_credits is None else student.max_credits
     if limit is None or not course.credit_hours:
         return None  # no hours add nothing, also to a load that is over the limit
-    taken = case.load.hours.get(course.term.term_id, NO_HOURS)
+    taken = (case.counted.hours or NO_TERMS).get(course.term.term_id, NO_HOURS)
     old = case.given_up
     if old is not None and old.term is course.term and student.enrollments[old.course_id].is_seated:
         taken -= old.credit_hours
@@ -62,8 +62,8 @@ def has_hours_for(course: CourseFact, _: Courses) -> IsPlain:
     term_id, hours, limit = course.term.term_id, course.credit_hours, course.term.max_credits
     most = None if limit is None else limit - hours
 
-    def is_within(student: StudentFact, load: Load) -> bool:
-        taken = load.hours.get(term_id, NO_HOURS)
+    def is_within(student: StudentFact) -> bool:
+        taken = (student.hours or NO_TERMS).get(term_id, NO_HOURS)
         if student.max_credits is not None:
             return taken + hours <= student.max_credits
         return most is None or taken <= most

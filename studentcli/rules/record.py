@@ -9,7 +9,6 @@ from studentcli.facts import (
     CourseFact,
     Courses,
     EnrollmentFact,
-    Load,
     StudentFact,
     TermFact,
 )
@@ -57,7 +56,7 @@ def has_what_is_required(course: CourseFact, courses: Courses) -> IsPlain:
         for group in course.requires
     ]
 
-    def is_met(student: StudentFact, _: Load) -> bool:
+    def is_met(student: StudentFact) -> bool:
         enrollments = student.enrollments
         written = enrollments.written
         for group in groups:
@@ -84,7 +83,7 @@ def has_no_other_of_its_code(course: CourseFact, courses: Courses) -> IsPlain:
     others = [other for other in courses.of_code(course.code) if other != course.course_id]
     if not others:
         return everybody
-    return lambda student, _: not any(other in student.enrollments for other in others)
+    return lambda student: not any(other in student.enrollments for other in others)
 
 
 def _taken(case: Case, code: str) -> list[Taken]:

@@ -238,9 +238,10 @@ class Decider:
                     and (student.status, student.tags, student.holds) in persons
                     and has_open_seat(course)
                 ):
-                    load = student.load or student.load_of(courses)
+                    if student.hours is None:
+                        student.counted(courses)
                     for is_plain in tests:
-                        if not is_plain(student, load):
+                        if not is_plain(student):
                             break
                     else:
                         if not (enrollments.waits and self._moves_on(student, course)):

@@ -108,7 +108,7 @@ class QueueRun:
         _set(course, changes)
         course.meet(course.meetings)
         for student in self.deciding.facts.students.values():
-            student.load = None
+            student.recount()
         touched = [course]
         names = {changed.name for changed in changes}
         if names & {"capacity", "reserved"}:

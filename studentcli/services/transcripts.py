@@ -132,7 +132,8 @@ class Transcripts:
     ) -> None:
         """Take the enrollments of a student in: of a nightly file as many as it has rows."""
         student = self.facts.students[student_id]
-        student.load, enrollments = None, student.enrollments
+        student.recount()
+        enrollments = student.enrollments
         numbers, texts = courses.split(statements.COMMA), states.split(statements.BREAK)
         marks = [self._marks[text] for text in texts]
         pairs = list(zip(map(self._courses.__getitem__, numbers), marks, strict=True))

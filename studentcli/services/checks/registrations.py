@@ -166,7 +166,7 @@ def _judge_anew(
     another one break it.
     """
     so_far = Enrollments(student.enrollments.states)
-    anew = replace(student, enrollments=so_far, load=None)
+    anew = replace(student, enrollments=so_far, hours=None)
     found: list[tuple[CourseFact, Refusal]] = []
     for course_id in course_ids:
         enrollment = student.enrollments[course_id]
@@ -178,7 +178,8 @@ def _judge_anew(
         if rule.code in case.allowed or rule.code in allowed.get(key, ()):
             continue
         refusal = rule.judge(case)
-        so_far[course_id], anew.load = enrollment, None  # the sum is to be made anew
+        so_far[course_id] = enrollment
+        anew.recount()
         if refusal is not None:
             found.append((course, refusal))
     return _last_of_terms(found) if rule.code == LOAD else found
