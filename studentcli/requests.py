@@ -1,12 +1,13 @@
 """What is asked for and what came of it: plain data, the same for a command, a CSV row and HTTP."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from studentcli import errors
+from studentcli.columns import Column
 from studentcli.records import RecordKind
 
 Action = Literal["enroll", "drop", "withdraw", "complete"]
@@ -98,46 +99,6 @@ class Request:
 
     student: str | int
     changes: list[Change]
-
-
-@dataclass(slots=True)
-class Column:
-    """Values of some rows, of which many are equal: where each of them stands in a table.
-
-    Args:
-        table: the different values; many columns share one.
-        at: of each row.
-    """
-
-    table: list[Any]
-    at: Sequence[int]
-
-    def __len__(self) -> int:
-        """How many rows."""
-        return len(self.at)
-
-    def __iter__(self) -> Iterator[Any]:
-        """Give the value of each row."""
-        return map(self.table.__getitem__, self.at)
-
-    def __getitem__(self, row: int) -> Any:
-        """Give the value of one row."""
-        return self.table[self.at[row]]
-
-    def lead_to(self, found: dict[int, Any], find: Callable[[Any], Any]) -> list[Any]:
-        """Give for each row what its value leads to.
-
-        Args:
-            found: what was found already, by the places in the table; filled with what is not.
-            find: finds what a value leads to.
-        """
-        try:
-            return list(map(found.__getitem__, self.at))
-        except KeyError:
-            for at in set(self.at):
-                if at not in found:
-                    found[at] = find(self.table[at])
-            return list(map(found.__getitem__, self.at))
 
 
 @dataclass(slots=True)

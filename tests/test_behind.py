@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest.mock import patch
 
@@ -143,6 +144,36 @@ def test_who_is_stopped_waits_before_everything_is_rolled_back(world: World) -> 
 
     with pytest.raises(KeyboardInterrupt):
         carry(world, work)
+    assert loads[0].done == ["wrote 1"]
+
+
+def test_not_even_a_second_interruption_rolls_back_under_a_chunk_that_is_written(
+    world: World,
+) -> None:
+    """The connection would be closed while it is in use."""
+    loads: list[SlowLoad] = []
+    shutdown = ThreadPoolExecutor.shutdown
+
+    def interrupted(pool: ThreadPoolExecutor, **options: Any) -> None:
+        if options["wait"] and not interruptions:
+            interruptions.append(list(loads[0].done))
+            raise KeyboardInterrupt
+        shutdown(pool, **options)
+
+    def work(behind: WriteBehind, load: SlowLoad, _: Session) -> None:
+        loads.append(load)
+        behind.put(rows_of(1))
+        behind.go()
+        later(load)
+        raise KeyboardInterrupt
+
+    interruptions: list[Any] = []
+    with (
+        patch.object(ThreadPoolExecutor, "shutdown", interrupted),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        carry(world, work)
+    assert interruptions == [[]]
     assert loads[0].done == ["wrote 1"]
 
 

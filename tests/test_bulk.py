@@ -95,20 +95,30 @@ def test_a_first_load_that_needs_its_own_history_finds_it(world: World) -> None:
     assert_sound(world)
 
 
-@pytest.mark.parametrize("way", [{"exclusive": True}, {}, {"commit_every": 1}])
+@pytest.mark.parametrize("way", [{"exclusive": True}, {}, {"commit_every": 1}, {"many": True}])
 @pytest.mark.parametrize("chunk", [1, 3, 100])
 def test_a_first_seat_that_moves_on_is_written_once_as_it_ends(
-    world: World, chunk: int, way: dict[str, Any]
+    world: World, monkeypatch: pytest.MonkeyPatch, chunk: int, way: dict[str, Any]
 ) -> None:
     """Its state is told by its event only as long as nothing else happens to it."""
     world.student("S1", "S2", "S3")
     world.course("A", "B")
+    if way == {"many": True}:  # beside those of a larger table
+        monkeypatch.setattr(bulk, "WORTH_IT", 0)
+        world.student(*(f"T{n}" for n in range(9)))
+        world.course("Z")
+        world.import_csv("student,course\n" + "".join(f"T{n},Z\n" for n in range(9)))
+        way = {}
     rows = ["enroll,S1,A,", "enroll,S2,A,", "drop,S1,A,", "enroll,S1,B,", "complete,S1,B,B",
             "enroll,S3,A,", "drop,S3,A,", "enroll,S3,A,"]  # fmt: skip
     file = "action,student,course,grade\n" + "".join(f"{row}\n" for row in rows)
     result, _ = world.import_csv(file, chunk=chunk, on_error="skip", **way)
     assert result.refused == 0
-    told = {f"{s} {c[4]}": (state[0], state[4]) for (s, c), state in world.enrollments().items()}
+    told = {
+        f"{s} {c[4]}": (state[0], state[4])
+        for (s, c), state in world.enrollments().items()
+        if c[4] != "Z"
+    }
     assert told == {
         "S1 A": ("dropped", None), "S2 A": ("enrolled", None), "S1 B": ("completed", "B"),
         "S3 A": ("enrolled", None),
@@ -159,6 +169,28 @@ def test_the_database_itself_refuses_rows_without_their_student(world: World) ->
     assert "foreign" in str(caught.value.__cause__ or caught.value).lower()
     assert world.count("student_courses") == 0
     assert shape(world) == before
+
+
+def test_of_the_stored_events_sqlite_reads_only_the_newest_for_their_states(
+    sqlite_world: World,
+) -> None:
+    """With every index in place: of a nightly file every chunk would read all the events."""
+    with sqlite_world.database.session(writes=True) as session:
+        connection, seen = session.connection(), list[str]()
+        with patch.object(connection, "exec_driver_sql", seen.append):
+            bulk._seat(connection, "(SELECT * FROM enrollment_events WHERE id > 7) AS told")
+        plan = session.execute(text(f"EXPLAIN QUERY PLAN {seen[0]}")).all()
+    assert any("PRIMARY KEY (rowid>?)" in row.detail for row in plan), plan
+
+
+def test_a_load_gives_sqlite_its_cache_back(sqlite_world: World) -> None:
+    with sqlite_world.database.session(writes=True) as session:
+        size = text("PRAGMA cache_size")
+        before = session.execute(size).scalar_one()
+        load = open_load(session, 1, exclusive=True)
+        assert session.execute(size).scalar_one() != before
+        load.end()
+        assert session.execute(size).scalar_one() == before
 
 
 def test_exclusive_is_refused_for_records(sqlite_world: World) -> None:

@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studentcli.facts import EnrollmentFact, Enrollments, States, mark_of_course, standing
+from studentcli.facts import (
+    CourseFact,
+    EnrollmentFact,
+    Enrollments,
+    States,
+    TermFact,
+    mark_of_course,
+    standing,
+)
 
 DAY = date(2026, 9, 1)
 COURSES = (1, 2, 7, 300, 70_000, 10**15)
@@ -114,3 +122,10 @@ def test_a_student_s_enrollments_stay_small() -> None:
     for course_id in range(1, 51):
         mine[course_id] = SHARED[0]
     assert sys.getsizeof(mine) + sys.getsizeof(mine.written) < 400
+
+
+def test_a_position_in_a_queue_counts_from_one() -> None:
+    course = CourseFact(1, TermFact(1, "2026FA"), "A", "001")
+    assert course.position_of(7) is None
+    course.queue.update(dict(zip((7, 9, 8), PLACES, strict=True)))
+    assert [course.position_of(student_id) for student_id in (7, 9, 8, 6)] == [1, 2, 3, None]

@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import insert, select
 
 from studentcli import errors
+from studentcli.columns import Column
 from studentcli.facts import EnrollmentFact, Key, Move, standing
 from studentcli.models import Course, Student, StudentCourses
-from studentcli.requests import Adds, Column, CourseWord, Policy, Wanted
+from studentcli.requests import Adds, CourseWord, Policy, Wanted
 from studentcli.services import about
 from studentcli.services.loading import Deciding
 from studentcli.services.transcripts import Transcripts

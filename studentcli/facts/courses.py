@@ -145,7 +145,7 @@ class CourseFact:
 
     def _take_in(self, student: StudentFact, after: EnrollmentFact) -> None:
         if student.hours is not None:
-            student.add(self, after)
+            student.count_in(self, after)
         student.enrollments[self.course_id] = after
 
     def count(self, tags: frozenset[str], seats: int) -> None:

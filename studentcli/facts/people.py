@@ -76,15 +76,15 @@ class StudentFact:
     week: int = 0
     hours: Hours | None = None
 
-    def counted(self, courses: Mapping[int, "CourseFact"]) -> "StudentFact":
+    def count(self, courses: Mapping[int, "CourseFact"]) -> "StudentFact":
         """Count what the courses add up to, at the first use and after a seat was left."""
         if self.hours is None:
             self.week, self.hours = 0, NO_TERMS
             for course_id, enrollment in self.enrollments.items():
-                self.add(courses[course_id], enrollment)
+                self.count_in(courses[course_id], enrollment)
         return self
 
-    def add(self, course: "CourseFact", enrollment: EnrollmentFact) -> None:
+    def count_in(self, course: "CourseFact", enrollment: EnrollmentFact) -> None:
         """Take a further course into what they add up to."""
         status = enrollment.status
         if status in SEATED_STATUSES:
@@ -106,9 +106,10 @@ class StudentFact:
 
     def recount(self) -> None:
         """Have the courses counted anew at the next use."""
-        self.hours = None
+        self.week, self.hours = 0, None
 
     def forget(self) -> None:
         """Let go of what the tables hold, until the records are read again."""
-        self.enrollments, self.hours = Enrollments(self.enrollments.states), None
+        self.enrollments = Enrollments(self.enrollments.states)
+        self.recount()
         self.holds, self.grants, self.is_loaded = (), NO_GRANTS, False

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import IO, Any, Final
 
+from studentcli.columns import Column
 from studentcli.formats.gathering import Plain
 from studentcli.formats.source import Row
-from studentcli.requests import Adds, Column
+from studentcli.requests import Adds
 
 NO_CELLS: Final[list[str]] = []
 LENGTH: Final = 4
@@ -20,6 +21,8 @@ LENGTH: Final = 4
 
 class Known:
     """The different cells of a column, what each of them says, and its number.
+
+    Cells that say the same text have the same number, however they are spelled.
 
     Args:
         read: says what a cell says, or raises `errors.BadValue`.

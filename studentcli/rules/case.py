@@ -63,7 +63,7 @@ class Case(NamedTuple):
     @property
     def counted(self) -> StudentFact:
         """The student, with what the courses add up to, the one that is given up among them."""
-        return self.student.counted(self.courses)
+        return self.student.count(self.courses)
 
     def others(self, *statuses: str) -> Iterator[tuple[CourseFact, EnrollmentFact]]:
         """Give the student's other courses in these states, without the one that is given up."""

@@ -66,8 +66,10 @@ def has_what_is_required(course: CourseFact, courses: Courses) -> IsPlain:
                     continue
                 if written[at + 1] in enough:  # the mark of a state that was judged before
                     break
-                found = enrollments[other.course_id]
-                if found.status in SEATED_STATUSES and _is_met(item, (other, found), term):
+                found = enrollments.find(mark)
+                if found is None or found.status not in SEATED_STATUSES:
+                    continue
+                if _is_met(item, (other, found), term):
                     if written[at + 1] != OWN:
                         enough.add(written[at + 1])
                     break

@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any, Final, NamedTuple
 
+from studentcli.columns import Lookup
 from studentcli.facts import CourseFact, Facts, StudentFact
 from studentcli.requests import (
     Adds,
@@ -155,9 +156,7 @@ class Decider:
         self.facts = facts
         self.policy = policy
         self._ways: dict[CourseWord | int, _Way] = {}
-        self._by_place: dict[int, _Way | None] = {}
-        """The ways to the courses of a table of words, by their places in it."""
-        self._places_of: list[Any] | None = None
+        self._by_word = Lookup()
         self._courses = 0
         self._welcome: dict[Hashable, _Welcome] = {}
 
@@ -239,7 +238,7 @@ class Decider:
                     and has_open_seat(course)
                 ):
                     if student.hours is None:
-                        student.counted(courses)
+                        student.count(courses)
                     for is_plain in tests:
                         if not is_plain(student):
                             break
@@ -261,11 +260,12 @@ class Decider:
 
     def _ways_of(self, adds: Adds, students: Sequence[StudentFact | Refusal]) -> list[_Way | None]:
         """Find the way of each row; there is none where student or course is not found."""
-        words, courses = adds.courses, self.facts.courses
-        if self._places_of is not words.table or self._courses != len(courses):
+        courses = self.facts.courses
+        if self._courses != len(courses):
             self._ways.clear()  # the quick tests know the courses that there were
-            self._places_of, self._by_place, self._courses = words.table, {}, len(courses)
-        ways = words.lead_to(self._by_place, self._way_to)
+            self._by_word.forget()
+            self._courses = len(courses)
+        ways = self._by_word.of(adds.courses, self._way_to)
         if Refusal in map(type, students):
             rows = zip(students, ways, strict=True)
             return [None if isinstance(by, Refusal) else way for by, way in rows]

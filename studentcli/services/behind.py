@@ -8,8 +8,8 @@ load that runs here has the connection alone, and never the session: that is no 
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from sqlalchemy import event
@@ -96,7 +96,10 @@ class WriteBehind:
             self._require_written()
 
     def _leave_off(self, *_: object) -> None:
-        """Wait before everything is rolled back: something else has failed, and is raised."""
-        if self._writing is not None:
-            wait([self._writing])
-        self._thread.shutdown(wait=False)
+        """Wait before everything is rolled back: something else has failed, and is raised.
+
+        Nothing cuts that short, not even a second Ctrl-C: the connection is still in use.
+        """
+        with suppress(KeyboardInterrupt):
+            self._thread.shutdown(wait=True)
+        self._thread.shutdown(wait=True)

@@ -13,6 +13,7 @@ from sqlalchemy import Executable, select
 from sqlalchemy.orm import Session
 
 from studentcli import errors
+from studentcli.columns import Lookup
 from studentcli.conditions import parse_tags
 from studentcli.database import Further, StartAgain, list_parameter, listed_in
 from studentcli.facts import (
@@ -25,7 +26,6 @@ from studentcli.facts import (
 from studentcli.models import Course
 from studentcli.requests import (
     Adds,
-    Column,
     CourseWord,
     Decision,
     Policy,
@@ -70,9 +70,7 @@ class Deciding:
         self.terms = load_terms(session)
         self.index = CourseIndex(self.terms, [], policy, term)
         self.numbers: dict[str | int, StudentFact] = {}
-        self._found: dict[int, StudentFact | Refusal] = {}
-        """The students of a table of numbers, by their places in it."""
-        self._found_of: list[Any] | None = None
+        self._students = Lookup()
         self.transcripts = Transcripts(session, self.facts, self.terms)
         self._movable: set[int] = set()
         self._decider: Decider | None = None
@@ -280,7 +278,7 @@ class Deciding:
         wanted: dict[str, list[Any]] = {"numbers": sorted(numbers), "ids": sorted(ids)}
         lists = {name: self._list(values) for name, values in wanted.items() if values}
         if lists:
-            self._found_of = None
+            self._students.forget()
             query = statements.students(
                 is_sqlite=self.is_sqlite, locks=self.locks, by=tuple(lists), further=further
             )
@@ -332,7 +330,9 @@ class Deciding:
     def load(self, asked: Sequence[Request | Adds]) -> list[about.Asker]:
         """Load what the rules read about the students; gives who asks, for each item."""
         askers = [
-            self._students(item.students) if isinstance(item, Adds) else self._student(item.student)
+            self._students.of(item.students, self._student)
+            if isinstance(item, Adds)
+            else self._student(item.student)
             for item in asked
         ]
         students = _students_among(askers)
@@ -348,12 +348,6 @@ class Deciding:
             back_dated = about.back_dated(self.index, asked, askers)
             self.transcripts.read_recorded(back_dated)
         return askers
-
-    def _students(self, numbers: Column) -> list[StudentFact | Refusal]:
-        """Find the student of each row among those locked."""
-        if self._found_of is not numbers.table:
-            self._found_of, self._found = numbers.table, {}
-        return numbers.lead_to(self._found, self._student)
 
     def _student(self, key: str | int) -> StudentFact | Refusal:
         """Find a student among those locked."""
@@ -378,7 +372,7 @@ class Deciding:
         """Let go of everybody: all is decided, and the memory is wanted for other things."""
         self.facts.students.clear()
         self.numbers.clear()
-        self._found = {}
+        self._students.forget()
 
 
 def _students_among(askers: Iterable[about.Asker]) -> Iterator[StudentFact]:

@@ -8,12 +8,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from studentcli import conditions, errors
+from studentcli.columns import Column, Lookup
 from studentcli.database import listed_in
 from studentcli.facts import CourseFact, StudentFact, TermFact
 from studentcli.grades import scale
 from studentcli.meetings import parse as parse_meetings
 from studentcli.models import Course, Student
-from studentcli.requests import Change, Column, CourseWord, Policy, Refusal
+from studentcli.requests import Change, CourseWord, Policy, Refusal
 from studentcli.services import statements
 from studentcli.services.near import suggest_course, suggest_student
 from studentcli.vocabulary import LIVE_STATUSES
@@ -94,8 +95,7 @@ class CourseIndex:
         self._by_code: dict[str, list[CourseFact]] = {}
         self._one: dict[CourseWord, CourseFact | Refusal] = {}
         self._found: dict[CourseWord, tuple[str | Refusal, list[CourseFact]]] = {}
-        self._of_adds: dict[int, tuple[int, ...]] = {}
-        self._adds_of: list[Any] | None = None
+        self._of_adds = Lookup()
         for course in courses:
             self.add(course)
 
@@ -106,7 +106,7 @@ class CourseIndex:
         self._by_code.setdefault(course.code, []).append(course)
         self._one.clear()
         self._found.clear()
-        self._adds_of = None
+        self._of_adds.forget()
 
     def split(self, word: CourseWord) -> tuple[str | None, str]:
         """Split a word into the term it names, or none, and the rest."""
@@ -198,9 +198,7 @@ class CourseIndex:
 
     def possible_adds(self, words: Column) -> list[list[CourseFact]]:
         """List, for each row, the courses that an add can turn out to mean."""
-        if self._adds_of is not words.table:
-            self._adds_of, self._of_adds = words.table, {}
-        return words.lead_to(self._of_adds, lambda word: self._candidates(word)[1])
+        return self._of_adds.of(words, lambda word: self._candidates(word)[1])
 
     def named(self, change: Change) -> list[CourseFact]:
         """List the courses that a change can be about: the one that it gives up, too."""

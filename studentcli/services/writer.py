@@ -35,7 +35,7 @@ STATES: Final = "student_courses"
 EVENTS: Final = "enrollment_events"
 
 PIECE: Final = 65_536
-"""Characters that COPY is sent at a time."""
+"""Characters that COPY is sent at a time, at least."""
 
 COPY_FROM: Final = 300
 """From this many rows on COPY is worth its extra round trip."""
@@ -248,8 +248,8 @@ def _insert(table: str, columns: Sequence[str], marks: str) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {marks}"
 
 
-def _marks(columns: Sequence[str], mark: str = "?") -> str:
-    return f"({', '.join(mark for _ in columns)})"
+def _marks(columns: Sequence[str]) -> str:
+    return f"({', '.join('%s' for _ in columns)})"
 
 
 def _add_few(connection: Connection, load: Load) -> None:
@@ -257,7 +257,7 @@ def _add_few(connection: Connection, load: Load) -> None:
     inserts, values = [], list[Any]()
     for table, (columns, rows) in load.items():
         if rows:
-            marks = _marks(columns, "%s")
+            marks = _marks(columns)
             inserts.append(_insert(table, columns, ", ".join(marks for _ in rows)))
             values += itertools.chain.from_iterable(rows)
     if inserts:
