@@ -20,7 +20,7 @@ from studentcli.requests import Change, CourseWord, Request
 from studentcli.services import bulk
 from studentcli.services.bulk import WORTH_IT, open_load
 from studentcli.services.checks import check_database
-from studentcli.services.writer import Rows, Stamp
+from studentcli.services.writer import Rows, Stamp, update_many
 from tests.conftest import Run
 from tests.tables import shape_of
 from tests.world import World
@@ -181,6 +181,26 @@ def test_of_the_stored_events_sqlite_reads_only_the_newest_for_their_states(
             bulk._seat(connection, "(SELECT * FROM enrollment_events WHERE id > 7) AS told")
         plan = session.execute(text(f"EXPLAIN QUERY PLAN {seen[0]}")).all()
     assert any("PRIMARY KEY (rowid>?)" in row.detail for row in plan), plan
+
+
+def test_whatever_its_statistics_say_sqlite_finds_what_moves_by_its_key(
+    sqlite_world: World,
+) -> None:
+    """They are of the day when somebody said ANALYZE: the table can have been empty."""
+    sqlite_world.student("S1")
+    sqlite_world.course("A")
+    sqlite_world.import_csv("student,course\nS1,A\n")
+    with sqlite_world.database.session(writes=True) as session:
+        connection, seen = session.connection(), list[Any]()
+        session.execute(text("ANALYZE"))
+        waits = (1, 1, "waitlisted", "2026-09-01", "2026-09-01", 1, None, None)
+        with patch.object(connection, "exec_driver_sql", lambda *said: seen.append(said)):
+            update_many(connection, [waits])
+        for statement, parameters in seen:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            through = [row.detail for row in plan if row.detail.startswith("SCAN")]
+            assert all("VIRTUAL TABLE" in scan for scan in through), (statement, plan)
+    assert len(seen) == 2
 
 
 def test_a_load_gives_sqlite_its_cache_back(sqlite_world: World) -> None:

@@ -319,22 +319,41 @@ def update_many(connection: Connection, rows: list[Row]) -> None:
     """Write new states over existing rows."""
     if not rows:
         return
-    key = " WHERE sc.student_id = v.student_id AND sc.course_id = v.course_id"
     joined = {row[1] for row in rows if row[_PLACE] is not None}
     if joined:
         # A place can change hands, and the index tells them apart row by row: step aside first,
         # also who leaves the queue.
-        leaving = [row[:2] for row in rows if row[1] in joined]
-        source, parameters = _as_table(connection, STATE_COLUMNS[:2], leaving)
-        connection.exec_driver_sql(
-            f"UPDATE {STATES} AS sc SET queue_place = -sc.queue_place FROM {source}{key}",
-            parameters,
-        )
+        _step_aside(connection, [row[:2] for row in rows if row[1] in joined])
     source, parameters = _as_table(connection, STATE_COLUMNS, rows)
-    assignments = ", ".join(f"{name} = v.{name}" for name in STATE_COLUMNS[2:])
-    connection.exec_driver_sql(
-        f"UPDATE {STATES} AS sc SET {assignments} FROM {source}{key}", parameters
-    )
+    named, changed = ", ".join(STATE_COLUMNS), STATE_COLUMNS[2:]
+    if _is_sqlite(connection):
+        # By its statistics, which are old, SQLite could join the other way round: row by row of the
+        # table. From the given rows it goes by the key.
+        statement = (
+            f"INSERT INTO {STATES} ({named}) SELECT {named} FROM {source} WHERE true"
+            " ON CONFLICT (student_id, course_id) DO UPDATE SET "
+            + ", ".join(f"{name} = excluded.{name}" for name in changed)
+        )
+    else:
+        assignments = ", ".join(f"{name} = v.{name}" for name in changed)
+        statement = f"UPDATE {STATES} AS sc SET {assignments} FROM {source} WHERE {_SAME}"
+    connection.exec_driver_sql(statement, parameters)
+
+
+def _step_aside(connection: Connection, keys: list[Row]) -> None:
+    """Leave the places of queues free that some enrollments have."""
+    source, parameters = _as_table(connection, STATE_COLUMNS[:2], keys)
+    if _is_sqlite(connection):
+        found = f"SELECT sc.rowid FROM {source} CROSS JOIN {STATES} AS sc WHERE {_SAME}"
+        statement = f"UPDATE {STATES} SET queue_place = -queue_place WHERE rowid IN ({found})"
+    else:
+        statement = (
+            f"UPDATE {STATES} AS sc SET queue_place = -sc.queue_place FROM {source} WHERE {_SAME}"
+        )
+    connection.exec_driver_sql(statement, parameters)
+
+
+_SAME: Final = "sc.student_id = v.student_id AND sc.course_id = v.course_id"
 
 
 def _as_table(
