@@ -64,6 +64,7 @@ def went() -> Iterator[Counter[str]]:
     yield counted
     assert counted["straight"] > EXAMPLES
     assert counted["in full"] > EXAMPLES
+    assert min(counted[result] for result in ("enrolled", "unchanged", "waitlisted")) > 0, counted
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +167,7 @@ def test_the_straight_way_gives_what_the_full_one_gives(
             went["in full"] += 1
         else:
             went["straight"] += 1
+            went[decision.outcomes[0].result] += 1
         assert asdict(decision) == asdict(full)
         assert state_of(one.facts) == state_of(other.facts)
 
@@ -318,6 +320,30 @@ def test_an_add_that_lets_its_student_move_up_elsewhere_does_not_go_straight() -
     decision = decider.decide(request, registry.s1)
 
     assert [promotion.course_id for promotion in decision.promotions] == [lab]
+
+
+@pytest.mark.parametrize(
+    ("free", "places", "has_grant"), [(0, 2, False), (1, 2, False), (0, 1, False), (0, 2, True)]
+)
+def test_the_end_of_a_queue_is_straight_ahead_only_where_nobody_can_move(
+    free: int, places: int, *, has_grant: bool
+) -> None:
+    registry = Registry()
+    full = registry.course("FULL", capacity=1 + free, waitlist_capacity=places)
+    registry.fill(full, 1)
+    (first,) = registry.queue(full, "W1")
+    if has_grant:
+        registry.grant(first, full, "course-full")
+    facts = registry.facts
+    decider = Decider(lambda asked, _: facts.courses[asked.course], facts, Policy(registry.now))  # type: ignore[index]
+    request = Request(registry.s1.number, [change("enroll", full)])
+
+    decision = decider.straight(request, registry.s1)
+
+    is_plain = not free and places == 2 and not has_grant
+    positions = [] if decision is None else [each.position for each in decision.outcomes]
+    assert positions == ([2] if is_plain else [])
+    assert len(facts.courses[full].queue) == 1 + is_plain
 
 
 def test_what_is_known_of_a_person_is_known_for_one_time_zone() -> None:

@@ -59,6 +59,17 @@ def has_open_seat(course: CourseFact) -> bool:
     return course.capacity is None or course.taken < course.capacity  # asked for every row
 
 
+def can_only_wait(case: Case) -> bool:
+    """Tell whether a newcomer to a full course joins its queue, and that moves nobody."""
+    course = case.course
+    return (
+        not course.has_free_seat
+        and not course.has_extra_seats
+        and _has_room(case)
+        and not case.allowed
+    )
+
+
 def _has_room(case: Case) -> bool:
     return case.policy.allow_waitlist and len(case.course.queue) < case.course.waitlist_capacity
 

@@ -1,9 +1,10 @@
 """The straight way of an ordinary add: one course, a free seat, nobody waiting, no rule refusing.
 
-Most rows of a file are such, or say what is so already. They are judged by the rules of the book,
-each one that concerns the course, over the same `Case`; only what cannot play a part is left out:
-requests of several changes, swaps, queues, overrides, journals. Whatever is not plainly so is none
-of its business, and `requesting.decide` judges it from the start. What a rule says of a day, or of
+Most rows of a file are such, or say what is so already; others lead to the end of a queue in which
+nobody can move, the course being full. They are judged by the rules of the book, each one that
+concerns the course, over the same `Case`; only what cannot play a part is left out: requests of
+several changes, swaps, moving queues, overrides, journals. Whatever is not plainly so is none of
+its business, and `requesting.decide` judges it from the start. What a rule says of a day, or of
 persons who are alike, is asked once.
 
 The rows of a file go the same way in columns (`Adds`), with a quick test in the place of a rule,
@@ -16,7 +17,7 @@ from datetime import date
 from typing import Any, Final, NamedTuple
 
 from studentcli.columns import Lookup
-from studentcli.facts import CourseFact, Facts, StudentFact
+from studentcli.facts import CourseFact, Facts, Move, StudentFact
 from studentcli.requests import (
     Adds,
     Change,
@@ -27,9 +28,9 @@ from studentcli.requests import (
     Refusal,
     Request,
 )
-from studentcli.rules.book import ALWAYS, CLEAR, FOR_A_SEAT, Rule, judge, rules_of
+from studentcli.rules.book import ADDING, CLEAR, Rule, judge, rules_of
 from studentcli.rules.case import NOTHING, Case, IsPlain, everybody, new_case
-from studentcli.rules.placing import has_open_seat
+from studentcli.rules.placing import can_only_wait, has_open_seat
 from studentcli.rules.queue import detail_of, waits_of
 from studentcli.rules.requesting import FindCourse, decide
 
@@ -58,18 +59,23 @@ class _Welcome(set[Hashable]):
         return True
 
 
+Judges = tuple[Callable[[Case], Refusal | None], ...]
+
+
 class _Way(NamedTuple):
     """What is the same for everybody who asks for a course by a word.
 
-    `tests` hold a quick test for each judge; there are none where a rule has none.
+    `for_a_seat` and `for_a_place` judge what a record says; `tests` hold a quick test for each of
+    those for a seat, and there are none where a rule has none.
     """
 
     course: CourseFact
-    judges: tuple[Callable[[Case], Refusal | None], ...]
     days: _Welcome
     persons: _Welcome
     today: date
     undated: date
+    for_a_seat: Judges
+    for_a_place: Judges
     tests: tuple[IsPlain, ...] | None
 
 
@@ -169,7 +175,7 @@ class Decider:
     def straight(  # noqa: PLR0911  (every way out says that it is not plainly so)
         self, request: Request, student: StudentFact | Refusal
     ) -> Decision | None:
-        """Give a free seat, or the one that is there, when nothing is in the way; else none."""
+        """Give a seat, the one that is there, or a place in a queue; none if not plainly so."""
         changes = request.changes
         change = changes[0]
         if (
@@ -182,28 +188,46 @@ class Decider:
         way = self._way_to(change.course)
         if way is None:
             return None
-        course, judges, days, persons, today, undated, _ = way
-        facts, on = self.facts, change.effective_on or undated
-        known = student.enrollments.get(course.course_id)
-        if known is not None or not has_open_seat(course):
-            is_so = known is not None and known.status == "enrolled" and on <= today
+        course, days, persons, today, undated, for_a_seat, for_a_place, _ = way
+        on = change.effective_on or undated
+        known = student.enrollments.find(course.mark)
+        if known is not None:
+            is_so = known.status == "enrolled" and on <= today
             return Seated(request, student, course, on, "unchanged") if is_so else None
-        case = new_case(
-            (change, student, course, None, on, self.policy, facts.courses, None, NOTHING, _NONE)
-        )  # fmt: skip
+        case = new_case((
+            change, student, course, None, on, self.policy, self.facts.courses, None, NOTHING, _NONE
+        ))  # fmt: skip
+        sits = has_open_seat(course)
+        if not sits and not can_only_wait(case):
+            return None
         person = (student.status, student.tags, student.holds)
         if (on not in days and not days.take(on, case)) or (
             person not in persons and not persons.take(person, case)
         ):
             return None
-        for refusal_of in judges:
+        for refusal_of in for_a_seat if sits else for_a_place:
             if refusal_of(case) is not None:
                 return None
+        return self._seat(request, case) if sits else self._queue(request, case)
+
+    def _seat(self, request: Request, case: Case) -> Decision | None:
+        change, student, course, _, on = case[:5]
         if self._moves_on(student, course):
             return None
         detail = detail_of(case, _NO_RULES) if change.reason else None
-        facts.seat(student, course, on, change.line, detail)
+        self.facts.seat(student, course, on, change.line, detail)
         return Seated(request, student, course, on, "enrolled")
+
+    def _queue(self, request: Request, case: Case) -> Decision:
+        change, student, course, _, on = case[:5]
+        detail = detail_of(case, _NO_RULES) if change.reason else None
+        step = Move("enroll", "waitlisted", on, change.line, None, detail)
+        self.facts.move(student, course, step)
+        outcome = Outcome(
+            change, student.number, course.ref, "waitlisted", "waitlisted", len(course.queue), None,
+            on, student_id=student.student_id, course_id=course.course_id,
+        )  # fmt: skip
+        return Decision(request, [outcome])
 
     def decide_rows(
         self, adds: Adds, students: Sequence[StudentFact | Refusal]
@@ -225,7 +249,7 @@ class Decider:
         rows: Any = zip(adds.lines, students, ways, adds.days, strict=True)
         for at, (line, student, way, day) in enumerate(rows):
             if way is not None and way.tests is not None:
-                course, _, days, persons, today, undated, tests = way
+                course, days, persons, today, undated, _, _, tests = way
                 on, enrollments = day or undated, student.enrollments
                 if course.mark in enrollments.written:
                     known = enrollments.find(course.mark)
@@ -279,22 +303,29 @@ class Decider:
         course = self.find_course(add, _NOBODY)
         if isinstance(course, Refusal):
             return None
-        rules = rules_of(course, (*ALWAYS, *FOR_A_SEAT))
-        judges = tuple(rule.judge for rule in rules if rule.looks_at == "record")
+        rules = rules_of(course, ADDING)
         days, persons = (
             self._welcome_of(course, [rule for rule in rules if rule.looks_at == what])
             for what in ("day", "person")
         )
+        records = [rule for rule in rules if rule.looks_at == "record"]
+        for_a_seat = [rule for rule in records if rule.counts != "place"]
+        for_a_place = [rule for rule in records if rule.counts != "seat"]
         zone = course.term.time_zone
-        today, undated = self.policy.today(zone), self.policy.undated(zone)
-        quick = [rule.is_plain for rule in rules if rule.looks_at == "record"]
-        tests = None
-        if None not in quick:
-            made = (make(course, self.facts.courses) for make in dict.fromkeys(quick) if make)
-            tests = tuple(is_plain for is_plain in made if is_plain is not everybody)
-        way = _Way(course, judges, days, persons, today, undated, tests)
-        self._ways[add.course] = way
+        way = self._ways[add.course] = _Way(
+            course, days, persons, self.policy.today(zone), self.policy.undated(zone),
+            tuple(rule.judge for rule in for_a_seat), tuple(rule.judge for rule in for_a_place),
+            self._tests(course, for_a_seat),
+        )  # fmt: skip
         return way
+
+    def _tests(self, course: CourseFact, rules: list[Rule]) -> tuple[IsPlain, ...] | None:
+        """Make the quick tests of a course: one for each of some rules, or none at all."""
+        quick = [rule.is_plain for rule in rules]
+        if None in quick:
+            return None
+        made = (make(course, self.facts.courses) for make in dict.fromkeys(quick) if make)
+        return tuple(is_plain for is_plain in made if is_plain is not everybody)
 
     def _welcome_of(self, course: CourseFact, rules: list[Rule]) -> _Welcome:
         """Find whom rules welcome in a course: the same in all courses where they see the same."""
