@@ -195,5 +195,7 @@ def test_a_row_for_a_course_that_a_swap_gives_up_can_move_it(busy: World) -> Non
         deciding.lock(wanted)
         deciding.read_records([1])
         student = deciding.facts.students[1]
-        found = about.back_dated(deciding.index, [adds], [[student, student]])
+        found = about.back_dated(
+            deciding.index, [adds], [[student, student]], deciding.facts.unsettled
+        )
     assert found == [(1, course_id(busy, "A"))]

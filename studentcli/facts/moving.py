@@ -92,7 +92,8 @@ class Facts:
 
     `courses` holds the locked courses and the other courses of the students that are loaded;
     `events` what is to be recorded; `changed` the enrollments to be written, without those that
-    their event tells (`FIRST_SEAT`); `states` those that its students are in.
+    their event tells (`FIRST_SEAT`); `states` those that its students are in. `unsettled` are all
+    students who stand otherwise than enrolled in a locked course, and perhaps some others.
     """
 
     students: dict[int, StudentFact] = field(default_factory=dict)
@@ -101,6 +102,7 @@ class Facts:
     events: list[Event | FirstSeat] = field(default_factory=list)
     journal: list[JournalEntry] | None = None
     states: States = field(default_factory=States)
+    unsettled: set[StudentFact] = field(default_factory=set)
 
     def locked(self) -> Iterator[CourseFact]:
         """Give the courses whose seats and queues are known, by id."""
@@ -123,6 +125,8 @@ class Facts:
         if self.journal is not None:
             self.journal.append(JournalEntry(key, before, key in self.changed))
         course.put(student, after)
+        if to_status != "enrolled":
+            self.unsettled.add(student)
         if event[3:6] != FIRST_SEAT:
             self.changed[key] = after
         self.events.append(event)

@@ -6,10 +6,10 @@ enrollments are one object of a few bytes each, and a course is found in them in
 lists they took three times the memory, and most of a row's time was waiting for it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from itertools import chain, count
+from itertools import count
 from typing import Final
 
 from studentcli.vocabulary import SEATED_STATUSES
@@ -164,10 +164,6 @@ class Enrollments:
         if at < 0:
             return None
         return self.states.by_mark.get(self.written[at + 1]) or self._own_at(at)
-
-    def extend(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Take enrollments in further courses in: the marks of each."""
-        self.written += "".join(chain.from_iterable(pairs))
 
     def items(self) -> Iterator[tuple[int, EnrollmentFact]]:
         """Give course ids with enrollments."""

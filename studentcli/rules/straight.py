@@ -33,6 +33,7 @@ from studentcli.rules.case import NOTHING, Case, IsPlain, everybody, new_case
 from studentcli.rules.placing import can_only_wait, has_open_seat
 from studentcli.rules.queue import detail_of, waits_of
 from studentcli.rules.requesting import FindCourse, decide
+from studentcli.rules.transitions import TRANSITIONS, UNCHANGED
 
 _NONE: frozenset[int] = frozenset()
 _NO_RULES: frozenset[str] = frozenset()
@@ -110,6 +111,18 @@ class Seated(Decision):
                 )
             ]  # fmt: skip
         return self._outcomes
+
+
+def _waiting(
+    request: Request, student: StudentFact, course: CourseFact, on: date, result: str
+) -> Decision:
+    """Say that the student is in the queue now, or was already."""
+    position = course.position_of(student.student_id)
+    outcome = Outcome(
+        request.changes[0], student.number, course.ref, result, "waitlisted", position, None, on,
+        student_id=student.student_id, course_id=course.course_id,
+    )  # fmt: skip
+    return Decision(request, [outcome])
 
 
 class SeatedRows:
@@ -192,8 +205,11 @@ class Decider:
         on = change.effective_on or undated
         known = student.enrollments.find(course.mark)
         if known is not None:
-            is_so = known.status == "enrolled" and on <= today
-            return Seated(request, student, course, on, "unchanged") if is_so else None
+            if on > today or TRANSITIONS[known.status, "enroll"] != UNCHANGED:
+                return None
+            if known.status == "enrolled":
+                return Seated(request, student, course, on, UNCHANGED)
+            return _waiting(request, student, course, on, UNCHANGED)
         case = new_case((
             change, student, course, None, on, self.policy, self.facts.courses, None, NOTHING, _NONE
         ))  # fmt: skip
@@ -223,11 +239,7 @@ class Decider:
         detail = detail_of(case, _NO_RULES) if change.reason else None
         step = Move("enroll", "waitlisted", on, change.line, None, detail)
         self.facts.move(student, course, step)
-        outcome = Outcome(
-            change, student.number, course.ref, "waitlisted", "waitlisted", len(course.queue), None,
-            on, student_id=student.student_id, course_id=course.course_id,
-        )  # fmt: skip
-        return Decision(request, [outcome])
+        return _waiting(request, student, course, on, "waitlisted")
 
     def decide_rows(
         self, adds: Adds, students: Sequence[StudentFact | Refusal]

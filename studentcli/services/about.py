@@ -1,6 +1,7 @@
 """Which enrollments the changes of some requests are about: what has to be read for them."""
 
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import Any
 
 from studentcli.facts import EnrollmentFact, Key, StudentFact
@@ -32,6 +33,7 @@ def back_dated(
     index: CourseIndex,
     asked: Sequence[Request | Adds],
     askers: Sequence[Asker],
+    unsettled: set[StudentFact],
 ) -> list[Key]:
     """List the pairs of dated changes that are not later than how the enrollment stands.
 
@@ -42,13 +44,16 @@ def back_dated(
         index: finds the courses of a change.
         asked: requests and rows in their order.
         askers: of each of them, loaded.
+        unsettled: as `Facts` has them.
     """
-    moved = set(_moved(index, asked, askers))
-    movers = {student_id for student_id, _ in moved}
+    moved = dict(_moved(index, asked, askers, unsettled))
+    if not moved:
+        return []
+    movers = set(moved.values())
     found = (
         key
         for item, by in zip(asked, askers, strict=True)
-        for student, change in (_asked_by(item, by, movers) if movers else ())
+        for student, change in _asked_by(item, by, movers)
         for key, state in _standing(index, student, change)
         if key in moved and change.effective_on and change.effective_on <= state.status_since
     )
@@ -56,35 +61,43 @@ def back_dated(
 
 
 def _moved(
-    index: CourseIndex, asked: Sequence[Request | Adds], askers: Sequence[Asker]
-) -> Iterator[Key]:
-    """Give the pairs whose enrollment can move."""
+    index: CourseIndex,
+    asked: Sequence[Request | Adds],
+    askers: Sequence[Asker],
+    unsettled: set[StudentFact],
+) -> Iterator[tuple[Key, StudentFact]]:
+    """Give the pairs whose enrollment can move, and the student of each."""
     for item, by in zip(asked, askers, strict=True):
         if isinstance(item, Adds):
-            yield from _moved_by_rows(index, item, by)
+            yield from _moved_by_rows(index, item, by, unsettled)
         elif isinstance(by, StudentFact) and by.enrollments:
             for change in item.changes:
                 yield from _moved_by(index, by, change)
 
 
-def _moved_by_rows(index: CourseIndex, adds: Adds, students: Sequence[Any]) -> Iterator[Key]:
-    """Look at rows: most are about no enrollment, or of who is enrolled and waits nowhere."""
-    rows = zip(students, index.possible_adds(adds.courses), strict=True)
-    for student, courses in rows:
-        for course in courses if isinstance(student, StudentFact) else ():
-            enrollments = student.enrollments
+def _moved_by_rows(
+    index: CourseIndex, adds: Adds, students: Sequence[Any], unsettled: set[StudentFact]
+) -> Iterator[tuple[Key, StudentFact]]:
+    """Look at the rows of some: an add moves nothing of who is just enrolled wherever they are."""
+    possible = index.possible_adds(adds.courses)
+    for at in _rows_of(students, unsettled):
+        student = students[at]
+        enrollments = student.enrollments
+        for course in possible[at]:
             state = enrollments.find(course.mark)
             if state is None or (state.status == "enrolled" and not enrollments.waits):
                 continue
             key = student.student_id, course.course_id
             if _moves(student, key, state, "enroll"):
-                yield key
+                yield key, student
 
 
-def _moved_by(index: CourseIndex, student: StudentFact, change: Change) -> Iterator[Key]:
+def _moved_by(
+    index: CourseIndex, student: StudentFact, change: Change
+) -> Iterator[tuple[Key, StudentFact]]:
     for key, state in _standing(index, student, change):
         if change.instead_of is not None or _moves(student, key, state, change.action):
-            yield key
+            yield key, student
 
 
 def _moves(student: StudentFact, key: Key, state: EnrollmentFact, action: Action) -> bool:
@@ -94,13 +107,18 @@ def _moves(student: StudentFact, key: Key, state: EnrollmentFact, action: Action
 
 
 def _asked_by(
-    item: Request | Adds, by: Asker, students: set[int]
+    item: Request | Adds, by: Asker, students: set[StudentFact]
 ) -> Iterator[tuple[StudentFact, Change]]:
     """Give the changes that some students ask for."""
-    for at, student in enumerate(by if isinstance(item, Adds) else [by]):
-        if isinstance(student, StudentFact) and student.student_id in students:
-            changes = [item.change(at)] if isinstance(item, Adds) else item.changes
-            yield from ((student, change) for change in changes)
+    if isinstance(item, Adds):
+        yield from ((by[at], item.change(at)) for at in _rows_of(by, students))
+    elif by in students:
+        yield from ((by, change) for change in item.changes)
+
+
+def _rows_of(whose: Sequence[Any], students: set[StudentFact]) -> list[int]:
+    """List the places of the rows of some students."""
+    return list(compress(range(len(whose)), map(students.__contains__, whose)))
 
 
 def _standing(

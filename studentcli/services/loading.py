@@ -345,7 +345,7 @@ class Deciding:
         if self.transcripts.waits:
             self.require_waits_locked({s.student_id for s in _students_among(askers)})
         if any(map(self._is_locked, self.transcripts.met)):
-            back_dated = about.back_dated(self.index, asked, askers)
+            back_dated = about.back_dated(self.index, asked, askers, self.facts.unsettled)
             self.transcripts.read_recorded(back_dated)
         return askers
 

@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from functools import cached_property
 from itertools import groupby
+from operator import add
 from typing import Any
 
 from sqlalchemy import Executable
@@ -48,6 +49,7 @@ class Transcripts:
         self.waits: list[Key] = []
         self._courses = _CourseMarks()
         self._marks = _StateMarks(facts.states, is_sqlite=self.is_sqlite)
+        self._locked: set[str] = set()
         self.load: Load | None = None
         self.is_about_leaving = False
         """Whether anybody leaves a course: another one may be taken together with it."""
@@ -107,6 +109,7 @@ class Transcripts:
             return
         parameters["students"] = self._list(student.student_id for student in students)
         query = statements.records(is_sqlite=self.is_sqlite, whole=whole)
+        self._locked = {course.mark for course in self.facts.locked()}
         for student in students:
             student.is_loaded = whole
             student.holds, student.grants = (), NO_GRANTS
@@ -135,22 +138,34 @@ class Transcripts:
         student.recount()
         enrollments = student.enrollments
         numbers, texts = courses.split(statements.COMMA), states.split(statements.BREAK)
-        marks = [self._marks[text] for text in texts]
-        pairs = list(zip(map(self._courses.__getitem__, numbers), marks, strict=True))
-        if "" not in marks and not enrollments.written:
-            enrollments.extend(pairs)
+        of_courses = map(self._courses.__getitem__, numbers)
+        of_states = list(map(self._marks.__getitem__, texts))
+        if len(numbers) != len(texts):
+            raise ValueError(states)
+        pairs = list(map(add, of_courses, of_states))
+        if not self._marks.enrolled.issuperset(of_states):
+            self._mark_unsettled(student, pairs)
+        if "" not in of_states and not enrollments.written:
+            enrollments.written = "".join(pairs)
             return
-        for number, (course, mark), text in zip(numbers, pairs, texts, strict=True):
-            if course in enrollments.written:
+        for number, pair, text in zip(numbers, pairs, texts, strict=True):
+            if pair[0] in enrollments.written:
                 continue  # moved since, and not written yet
-            if mark:
-                enrollments.extend([(course, mark)])
+            if pair[1:]:
+                enrollments.written += pair
             else:
                 self._put_enrollment(student, int(number), text)
+
+    def _mark_unsettled(self, student: StudentFact, pairs: list[str]) -> None:
+        """Note a student who stands otherwise than enrolled in a course that is locked."""
+        enrolled, locked = self._marks.enrolled, self._locked
+        if any(pair[1:] not in enrolled and pair[0] in locked for pair in pairs):
+            self.facts.unsettled.add(student)
 
     def _put_enrollment(self, student: StudentFact, course_id: int, text: str) -> None:
         state, course = self._marks.read(text), self.facts.courses.get(course_id)
         if state.status == "waitlisted":
+            self.facts.unsettled.add(student)
             self.waits.append((student.student_id, course_id))
             if course is not None and course.is_locked:
                 state = course.queue[student.student_id]
@@ -222,13 +237,18 @@ class _StateMarks(dict[str, str]):
 
     def __init__(self, states: States, *, is_sqlite: bool) -> None:
         super().__init__()
+        self.enrolled: set[str] = set()
+        """The marks of who is enrolled."""
         self._states = states
         self._day = date.fromisoformat if is_sqlite else _from_ordinal
 
     def __missing__(self, text: str) -> str:
-        mark = self._states.mark(self.read(text))
+        state = self.read(text)
+        mark = self._states.mark(state)
         if mark is None:
             return ""
+        if state.status == "enrolled":
+            self.enrolled.add(mark)
         self[text] = mark
         return mark
 
