@@ -41,6 +41,7 @@ class Lookup:
         self._table: list[Any] | None = None
         self._found: list[Any] = []
         self._is_found = bytearray()
+        self._left = 0
 
     def of(self, column: Column, find: Callable[[Any], Any]) -> list[Any]:
         """Give for each row what its value leads to.
@@ -55,8 +56,10 @@ class Lookup:
         more = len(column.table) - len(self._found)
         self._found += [None] * more
         self._is_found += bytes(more)
-        if 0 in map(self._is_found.__getitem__, column.at):
+        self._left += more
+        if self._left and 0 in map(self._is_found.__getitem__, column.at):
             for at in set(column.at):
                 if not self._is_found[at]:
                     self._found[at], self._is_found[at] = find(column.table[at]), 1
+                    self._left -= 1
         return list(map(self._found.__getitem__, column.at))

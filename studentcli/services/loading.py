@@ -71,6 +71,8 @@ class Deciding:
         self.index = CourseIndex(self.terms, [], policy, term)
         self.numbers: dict[str | int, StudentFact] = {}
         self._students = Lookup()
+        self._unread: dict[StudentFact, None] = {}
+        """Who was found among those locked, and whose record was not read then."""
         self.transcripts = Transcripts(session, self.facts, self.terms)
         self._movable: set[int] = set()
         self._decider: Decider | None = None
@@ -335,13 +337,12 @@ class Deciding:
             else self._student(item.student)
             for item in asked
         ]
-        students = _students_among(askers)
         if self.transcripts.reads_whole_records:
-            new = (student for student in students if not student.is_loaded)
-            self.transcripts.read(list(dict.fromkeys(new)))
+            self.transcripts.read(list(self._unread))
+            self._unread.clear()
         else:
             pairs = set(about.pairs(self.index, asked, askers))
-            self.transcripts.read(list(dict.fromkeys(students)), pairs)
+            self.transcripts.read(list(dict.fromkeys(_students_among(askers))), pairs)
         if self.transcripts.waits:
             self.require_waits_locked({s.student_id for s in _students_among(askers)})
         if any(map(self._is_locked, self.transcripts.met)):
@@ -352,7 +353,11 @@ class Deciding:
     def _student(self, key: str | int) -> StudentFact | Refusal:
         """Find a student among those locked."""
         found = self.facts.students.get(key) if isinstance(key, int) else self.numbers.get(key)
-        return found or Refusal("unknown-student", f"there is no student {key}")
+        if found is None:
+            return Refusal("unknown-student", f"there is no student {key}")
+        if not found.is_loaded:
+            self._unread[found] = None
+        return found
 
     def decide(self, requests: list[Request]) -> list[Decision]:
         """Load what requests are about, and decide them in their order."""
@@ -371,7 +376,9 @@ class Deciding:
     def forget(self) -> None:
         """Let go of everybody: all is decided, and the memory is wanted for other things."""
         self.facts.students.clear()
+        self.facts.unsettled.clear()
         self.numbers.clear()
+        self._unread.clear()
         self._students.forget()
 
 
@@ -380,19 +387,3 @@ def _students_among(askers: Iterable[about.Asker]) -> Iterator[StudentFact]:
         for student in by if isinstance(by, list) else (by,):
             if student.__class__ is StudentFact:  # asked for every row
                 yield student
-
-
-def look_at_queues(session: Session, policy: Policy, course_ids: set[int]) -> Facts:
-    """Read courses with their queues and everybody in them, without a lock, whatever the session.
-
-    Args:
-        session: any.
-        policy: for today's date.
-        course_ids: the courses.
-    """
-    deciding = Deciding(session, policy)
-    deciding.locks = False
-    deciding.lock_courses(course_ids)
-    deciding.let_move(course_ids)
-    deciding.lock_students((), ())
-    return deciding.facts

@@ -165,9 +165,9 @@ class Transcripts:
     def _put_enrollment(self, student: StudentFact, course_id: int, text: str) -> None:
         state, course = self._marks.read(text), self.facts.courses.get(course_id)
         if state.status == "waitlisted":
-            self.facts.unsettled.add(student)
             self.waits.append((student.student_id, course_id))
             if course is not None and course.is_locked:
+                self.facts.unsettled.add(student)
                 state = course.queue[student.student_id]
         student.enrollments[course_id] = state
 

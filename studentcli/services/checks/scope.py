@@ -12,6 +12,7 @@ from studentcli.requests import Change, Policy
 from studentcli.rules.case import Case
 from studentcli.services import statements
 from studentcli.services.events import read_detail, still_count
+from studentcli.services.loading import Deciding
 from studentcli.services.resolve import is_sqlite, load_courses, load_terms
 from studentcli.services.transcripts import Transcripts
 
@@ -101,6 +102,22 @@ class Records:
             student.enrollments.get(course.course_id), policy.today(course.term.time_zone),
             policy, self.facts.courses,
         )  # fmt: skip
+
+
+def look_at_queues(session: Session, policy: Policy, course_ids: set[int]) -> Facts:
+    """Read courses with their queues and everybody in them, without a lock, whatever the session.
+
+    Args:
+        session: any.
+        policy: for today's date.
+        course_ids: the courses.
+    """
+    deciding = Deciding(session, policy)
+    deciding.locks = False
+    deciding.lock_courses(course_ids)
+    deciding.let_move(course_ids)
+    deciding.lock_students((), ())
+    return deciding.facts
 
 
 def overridden(session: Session, keys: Collection[Key]) -> dict[Key, frozenset[str]]:

@@ -11,8 +11,7 @@ from studentcli.facts import CourseFact
 from studentcli.models import Course, Override, StudentCourses
 from studentcli.rules.queue import candidates, judge_queue
 from studentcli.services.checks.finding import Finding, attention, name_course
-from studentcli.services.checks.scope import Scope, overridden
-from studentcli.services.loading import look_at_queues
+from studentcli.services.checks.scope import Scope, look_at_queues, overridden
 from studentcli.vocabulary import SEATED_STATUSES
 
 FULL: Final = "course-full"

@@ -16,8 +16,7 @@ from studentcli.facts import CourseFact, Facts, StudentFact
 from studentcli.models import Course, StudentCourses
 from studentcli.rules.queue import judge_queue
 from studentcli.services.checks.finding import Finding, attention
-from studentcli.services.checks.scope import Scope
-from studentcli.services.loading import look_at_queues
+from studentcli.services.checks.scope import Scope, look_at_queues
 
 FULL: Final = "course-full"
 
