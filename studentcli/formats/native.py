@@ -37,7 +37,9 @@ ENROLLMENT_MEANINGS: Final = {
 ENROLLMENT_COLUMNS: Final = tuple(ENROLLMENT_MEANINGS)
 
 
-_USUAL: Final = ("action", "student", "course", "term", "section", "effective_on")
+NAMING: Final = ("student", "course", "term", "section")
+"""Columns that name an enrollment."""
+_USUAL: Final = ("action", *NAMING, "effective_on")
 _EXTRAS: Final = ("grade", "instead_of", "override", "reason", "request")
 _PLACE: Final = ("action", "course", "term", "section", "instead_of")
 _ACTION: Final = values.one_of(*ACTIONS)
@@ -153,15 +155,32 @@ class EnrollmentReader:
         Raises:
             errors.BadValue: when a row cannot be read.
         """
+        columns = self.columns_of(rows)
+        students, words = self.numbers_of(columns)
+        dates = self._dates.numbers(columns[self._places["effective_on"]])
+        others = self._others_than_adds(columns, columns[self._places["action"]], students)
+        return [students, words, dates], others
+
+    def columns_of(self, rows: list[list[str]]) -> list[Sequence[str]]:
+        """Give rows column by column, behind the last one an empty one for those that are missing.
+
+        Raises:
+            errors.BadValue: when they have not all the width of the header.
+        """
         width = self._width
         for cells in rows if len({width, *map(len, rows)}) > 1 else ():
             _require_width(cells, width)
-        columns = [*zip(*rows, strict=True), [""] * len(rows)]
-        action, student, course, term, section, on = (columns[self._places[n]] for n in _USUAL)
-        students = self.numbers.numbers(student)
-        words = self.words.numbers(list(zip(course, term, section, strict=True)))
-        others = self._others_than_adds(columns, action, students)
-        return [students, words, self._dates.numbers(on)], others
+        return [*zip(*rows, strict=True), [""] * len(rows)]
+
+    def numbers_of(self, columns: list[Sequence[str]]) -> tuple[list[int], list[int]]:
+        """Give the numbers of the students and of the courses that rows name.
+
+        Raises:
+            errors.BadValue: when a cell cannot be read.
+        """
+        student, *course = (columns[self._places[name]] for name in NAMING)
+        words = list(zip(*course, strict=True))
+        return self.numbers.numbers(student), self.words.numbers(words)
 
     def _others_than_adds(
         self, columns: list[Any], actions: Sequence[str], students: list[int]

@@ -1,17 +1,21 @@
 """The file of a sync: a list of enrollments, of which most are what is live already.
 
-Such a row is compared by the ids of what it names, and nothing is made of it.
+Such a row is compared by the ids of what it names, and nothing is made of it. The first reading
+leaves nine bytes of each row: the numbers of its student and its course, and whether it says more.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from array import array
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from operator import itemgetter
+from operator import gt, itemgetter
 from typing import Any, Final, Protocol
 
 from studentcli import errors, values
+from studentcli.formats.digest import Known
 from studentcli.formats.gathering import Chunk
-from studentcli.formats.native import EnrollmentReader, Named
+from studentcli.formats.native import NAMING, EnrollmentReader
 from studentcli.formats.selection import Selection
 from studentcli.formats.source import CsvSource, Row
 from studentcli.requests import Agreed, Change, CourseWord, Survey
@@ -25,7 +29,12 @@ UNDOING: Final = "already-withdrawn"
 SAYING: Final = ("effective_on", "override", "reason")
 """Columns in which two rows of one enrollment can disagree."""
 
-Ids = tuple[int | None, int | None]
+NOTHING: Final = -1
+"""Stands for the number of what cannot be read."""
+
+FindStudent = Callable[[str], int | None]
+FindCourse = Callable[[CourseWord], int | None]
+Id = int | None
 
 
 class Compared(Protocol):
@@ -33,30 +42,32 @@ class Compared(Protocol):
 
     doubled: set[tuple[int, int]]
 
-    def name(self, student_id: int | None, course_id: int | None) -> None:
-        """Take in what a row names."""
+    def name(self, students: Iterable[Id], courses: Iterable[Id]) -> None:
+        """Take in what rows name."""
 
     def covers(self, course_id: int) -> bool:
         """Tell whether a course belongs to the scope."""
 
-    def agrees(self, student_id: int, course_id: int) -> bool:
-        """Tell whether an enrollment is live."""
+    def agrees(self, student_id: Id, course_id: Id) -> bool:
+        """Tell whether an enrollment that was named is live, in a course of the scope."""
 
 
-class _Found(dict[Any, int | None]):
-    """The ids of what cells name, each looked up once."""
+class _SaysMore(dict[str, bool]):
+    """Whether a date has to be read, by its cell: unless it is past everywhere on earth."""
 
-    def __init__(self, find: Callable[[Any], int | None]) -> None:
-        super().__init__()
-        self._find = find
+    def __init__(self, now: datetime) -> None:
+        super().__init__({"": False})
+        self._past = now.astimezone(UTC).date() - timedelta(days=1)
 
-    def __missing__(self, cells: Any) -> int | None:
+    def __missing__(self, cell: str) -> bool:
+        says_more = self[cell] = not self._is_past(cell)
+        return says_more
+
+    def _is_past(self, cell: str) -> bool:
         try:
-            found = self._find(cells)
+            return values.iso_date(cell) <= self._past
         except errors.BadValue:
-            found = None
-        self[cells] = found
-        return found
+            return False
 
 
 @dataclass
@@ -120,15 +131,13 @@ class SyncReader(EnrollmentReader):
     ) -> None:
         super().__init__(source)
         self._scope = scope
-        self._past = now.astimezone(UTC).date() - timedelta(days=1)
-        """A date that is not in the future anywhere on earth."""
+        self._says_more = _SaysMore(now)
         self._every_row = every_row
         self._compared: Compared
         self._require_list(term)
         if source.selection.where:
             others = frozenset(terms) - {term}
             source.selection = ScopeSelection(where=source.selection.where, others=others)
-        self._others = itemgetter(*(self._places[name] for name in ("override", "reason")))
 
     def _require_list(self, term: str) -> None:
         source = self.source
@@ -148,34 +157,65 @@ class SyncReader(EnrollmentReader):
 
     def survey(self) -> Survey:
         """Read the file for what it names; what is to be decided is found out later."""
-        named = Named(self)
+        self._students, self._words, self._more = array("i"), array("i"), bytearray()
         for _, rows in self.source.blocks():
-            named.take(rows)
-        return named.survey()
+            try:
+                self._take(rows)
+            except errors.BadValue:  # row by row it is found out where
+                for cells in rows:
+                    self._take_alone(cells)
+        survey = Survey(rows=len(self._more))
+        survey.wanted.students.update(self.numbers.values)
+        for word in self.words.values:
+            survey.wanted.take(Change("enroll", word))
+        return survey
 
-    def bind(
-        self,
-        find_student: Callable[[str], int | None],
-        find_course: Callable[[CourseWord], int | None],
+    def _take(self, rows: list[list[str]]) -> None:
+        """Keep a block in numbers; raises `errors.BadValue` when a row cannot be read."""
+        columns = self.columns_of(rows)
+        students, words = self.numbers_of(columns)
+        on, *others = (columns[self._places[name]] for name in SAYING)
+        more = bytearray(map(self._says_more.__getitem__, on))
+        for column in others:
+            if any(column):
+                more = bytearray(map(max, more, map(bool, map(str.strip, column))))
+        self._students.extend(students)
+        self._words.extend(words)
+        self._more += more
+
+    def _take_alone(self, cells: list[str]) -> None:
+        student, word = self._numbers(cells)
+        self._students.append(student)
+        self._words.append(word)
+        self._more.append(len(cells) != self._width or self._has_more((*cells, "")))
+
+    def _has_more(self, row: Sequence[str]) -> bool:
+        on, *others = (row[self._places[name]] for name in SAYING)
+        return self._says_more[on] or any(map(str.strip, others))
+
+    def _numbers(self, cells: list[str]) -> tuple[int, int]:
+        """Give the numbers of the student and the course of a row; `NOTHING` for what is none."""
+        if len(cells) != self._width:
+            return NOTHING, NOTHING
+        row = (*cells, "")
+        student, *course = (row[self._places[name]] for name in NAMING)
+        return _number(self.numbers, student), _number(self.words, tuple(course))
+
+    def name_all(
+        self, compared: Compared, find_student: FindStudent, find_course: FindCourse
     ) -> None:
-        """Say how the ids of what a row names are found."""
-        self._students = _Found(lambda cell: find_student(self.number(cell)))
-        self._courses = _Found(lambda cells: find_course(self.word(*cells)))
-        self._disagreeing: dict[tuple[int, int], int] = {}
-
-    def name_all(self, compared: Compared) -> None:
         """Tell which enrollments the rows name, before they are read for what they say."""
-        student, course, term, section = (
-            self._places[name] for name in ("student", "course", "term", "section")
+        # The last one is found for NOTHING.
+        self._student_ids: list[Id] = [*map(find_student, self.numbers.values), None]
+        self._course_ids: list[Id] = [*map(find_course, self.words.values), None]
+        compared.name(*self._ids_of_all())
+
+    def _ids_of_all(self) -> tuple[Iterable[Id], Iterable[Id]]:
+        """Give the ids of the students and of the courses of all rows."""
+        return (
+            map(self._student_ids.__getitem__, self._students),
+            map(self._course_ids.__getitem__, self._words),
         )
-        students, courses, name, width = self._students, self._courses, compared.name, self._width
-        for _, rows in self.source.blocks():
-            for cells in rows:
-                if len(cells) != width:
-                    name(None, None)
-                    continue
-                cells.append("")
-                name(students[cells[student]], courses[cells[course], cells[term], cells[section]])
 
     def compare_with(self, compared: Compared, *, last_wins: bool) -> None:
         """Leave rows out that say what is so, and find those that disagree.
@@ -186,26 +226,35 @@ class SyncReader(EnrollmentReader):
         """
         self._compared = compared
         self._last_wins = last_wins
-        self._is_plain: dict[str, bool] = {"": True}
-        said: dict[tuple[int, int], set[tuple[str, ...]]] = {}
-        last: dict[tuple[int, int], int] = {}
-        if not compared.doubled:
+        self._disagreeing = self._find_disagreeing(compared.doubled)
+        if self._every_row:
+            self._settled = bytes(len(self._more))
             return
+        agreeing = map(compared.agrees, *self._ids_of_all())
+        self._settled = bytes(map(gt, agreeing, self._more))
+        if self._disagreeing:
+            keys = zip(*self._ids_of_all(), strict=True)
+            told = map(self._disagreeing.__contains__, keys)
+            self._settled = bytes(map(gt, self._settled, told))
+
+    def _find_disagreeing(self, doubled: set[tuple[int, int]]) -> dict[Any, int]:
+        """Find the enrollments of which rows say different things, with the last line of each."""
+        if not doubled:
+            return {}
+        said: dict[Any, set[tuple[str, ...]]] = {}
+        last: dict[Any, int] = {}
         pick = itemgetter(*(self._places[name] for name in SAYING))
         for line, cells in self.source.rows():
             key = self._ids(cells)
-            if key in compared.doubled:
+            if key in doubled:
                 said.setdefault(key, set()).add(tuple(map(str.strip, pick((*cells, "")))))
                 last[key] = line
-        self._disagreeing = {key: last[key] for key, texts in said.items() if len(texts) > 1}
+        return {key: last[key] for key, texts in said.items() if len(texts) > 1}
 
-    def _ids(self, cells: list[str]) -> Any:
+    def _ids(self, cells: list[str]) -> tuple[Id, Id]:
         """Find the ids of what a row names; none is what it does not name."""
-        if len(cells) != self._width:
-            return None, None
-        places, cells = self._places, [*cells, ""]
-        course = (cells[places["course"]], cells[places["term"]], cells[places["section"]])
-        return self._students[cells[places["student"]]], self._courses[course]
+        student, word = self._numbers(cells)
+        return self._student_ids[student], self._course_ids[word]
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Read the file anew, in chunks of about `size` rows; what is so already is counted.
@@ -226,49 +275,32 @@ class SyncReader(EnrollmentReader):
 
     def _pieces(self) -> Iterator[Row]:
         """Give the rows that something is to be decided about, one by one."""
-        compared = self._compared
-        for line, cells in self.source.rows():
-            student_id, course_id = key = self._ids(cells)
-            last = self._disagreeing.get(key)
-            if last is not None:
-                if self._last_wins and line != last:
-                    self._overruled += 1
-                    yield from self._pause(line)
-                    continue
-            elif (
-                not self._every_row
-                and student_id is not None
-                and course_id is not None
-                and compared.covers(course_id)
-                and compared.agrees(student_id, course_id)
-                and self._says_no_more(cells)
-            ):
-                self._agreed += 1
-                yield from self._pause(line)
+        begin = 0
+        for lines, rows in self.source.blocks():
+            settled = self._settled[begin : begin + len(rows)]
+            begin += len(rows)
+            if 0 in settled:
+                yield from self._unsettled(lines, rows, settled)
+            else:
+                self._agreed += len(rows)
+            yield from self._pause(lines[-1])
+
+    def _unsettled(
+        self, lines: Sequence[int], rows: list[list[str]], settled: bytes
+    ) -> Iterator[Row]:
+        self._agreed += sum(settled)
+        for line, cells, is_settled in zip(lines, rows, settled, strict=True):
+            if is_settled:
                 continue
-            yield line, cells
+            last = self._disagreeing.get(self._ids(cells)) if self._disagreeing else None
+            if last is not None and self._last_wins and line != last:
+                self._overruled += 1
+            else:
+                yield line, cells
 
     def _pause(self, line: int) -> Iterator[Row]:
         if self._agreed + self._overruled >= self._size:
             yield line, []
-
-    def _says_no_more(self, cells: list[str]) -> bool:
-        """Tell whether a row says nothing that is to be read: at most a date that is past."""
-        cells = [*cells, ""]
-        if any(self._others(cells)):
-            return False
-        on = cells[self._places["effective_on"]]
-        known = self._is_plain.get(on)
-        if known is None:
-            known = self._is_plain[on] = self._is_past(on)
-        return known
-
-    def _is_past(self, cell: str) -> bool:
-        """Tell whether a cell is a date that is past everywhere; else it is to be read."""
-        try:
-            return values.iso_date(cell) <= self._past
-        except errors.BadValue:
-            return False
 
     def _read(self, line: int, cells: list[str]) -> tuple[str, Change, str]:
         """Read a row.
@@ -296,3 +328,9 @@ class SyncReader(EnrollmentReader):
                 f" of them in line {self._disagreeing[key]}"
             )
         return read
+
+
+def _number(known: Known, cell: Any) -> int:
+    with suppress(errors.BadValue):
+        return known.number(cell)
+    return NOTHING

@@ -7,8 +7,9 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import groupby, pairwise
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from studentcli.database import listed_in
@@ -17,7 +18,8 @@ from studentcli.models import StudentCourses
 from studentcli.services.resolve import is_sqlite
 from studentcli.vocabulary import LIVE_STATUSES
 
-CHUNK = 5000
+FEW: Final = 0.1
+"""Of what is live, how many others can be named for them to be remembered."""
 
 
 class Comparison:
@@ -35,6 +37,8 @@ class Comparison:
         self._position = {course_id: at for at, course_id in enumerate(self.course_ids)}
         self._named = {course_id: array("q") for course_id in self.course_ids}
         self._live = {course_id: array("q") for course_id in self.course_ids}
+        self._new: dict[int, set[int] | None] = {}
+        """Who is named and not live, by course; none where these are not few."""
         self.doubled: set[Key] = set()
         self.drops: dict[int, int] = {}
         self.others: dict[int, int] = {}
@@ -50,50 +54,58 @@ class Comparison:
         """Tell whether a course belongs to the scope."""
         return course_id in self._position
 
-    def name(self, student_id: int | None, course_id: int | None) -> None:
-        """Take in what a row names; none is what it does not say in a way that can be understood.
+    def name(self, students: Iterable[int | None], courses: Iterable[int | None]) -> None:
+        """Take in what rows name; none is what one does not say in a way that can be understood.
 
         An absent enrollment that such a row may have meant is not dropped.
+
+        Args:
+            students: their ids, of each row.
+            courses: their ids, of each row.
         """
-        if student_id is not None and course_id is not None:
-            named = self._named.get(course_id)
-            if named is not None:
-                named.append(student_id)
-        elif student_id is not None:
-            self._open_students.add(student_id)
-        elif course_id is not None:
-            self._open_courses.add(course_id)
-        else:
-            self._all_open = True
+        named = self._named
+        for student_id, course_id in zip(students, courses, strict=True):
+            if student_id is None and course_id is None:
+                self._all_open = True
+            elif student_id is None:
+                self._open_courses.add(course_id)  # type: ignore[arg-type]
+            elif course_id is None:
+                self._open_students.add(student_id)
+            elif course_id in named:
+                named[course_id].append(student_id)
 
     def read_live(self, session: Session) -> None:
-        """Read what is live, as a stream, and what of it pending swaps give up."""
+        """Read what is live, and what of it pending swaps give up."""
         table = StudentCourses
+        students = func.aggregate_strings(cast(table.student_id, Text), ",")
         query = (
-            select(table.course_id, table.student_id)
+            select(table.course_id, students)
             .where(
                 listed_in(table.course_id, self.course_ids, is_sqlite=is_sqlite(session)),
                 table.status.in_(LIVE_STATUSES),
             )
-            .order_by(table.course_id, table.student_id)
+            .group_by(table.course_id)
         )
-        found = session.connection().execute(query, execution_options={"yield_per": CHUNK})
-        for course_id, rows in groupby(found, key=lambda row: row[0]):
-            self._live[course_id].extend([row[1] for row in rows])
+        self._live = {course_id: array("q") for course_id in self.course_ids}
+        for course_id, ids in session.connection().execute(query):
+            self._live[course_id].extend(sorted(map(int, ids.split(","))))
+        self._swaps.clear()
         pending = select(table.instead_of_id, table.student_id).where(
             table.status == "waitlisted",
             listed_in(table.instead_of_id, self.course_ids, is_sqlite=is_sqlite(session)),
         )
-        for course_id, student_id in session.connection().execute(pending):
-            if course_id is not None:
-                self._swaps.setdefault(course_id, []).append(student_id)
+        for given_up, student_id in session.connection().execute(pending):
+            if given_up is not None:
+                self._swaps.setdefault(given_up, []).append(student_id)
 
     def compare(self) -> None:
         """Find who is absent, how many others are named, and what is named twice."""
         width = len(self.course_ids)
         for at, (course_id, named) in enumerate(self._named.items()):
             live, said = self._live[course_id], set(named)
-            self.others[course_id] = len(said.difference(live))
+            new = said.difference(live)
+            self.others[course_id] = len(new)
+            self._new[course_id] = new if len(new) <= FEW * len(live) else None
             self.kept.update(
                 (student_id, course_id)
                 for student_id in self._swaps.get(course_id, ())
@@ -121,8 +133,17 @@ class Comparison:
         """Count what is live in a course."""
         return len(self._live[course_id])
 
-    def agrees(self, student_id: int, course_id: int) -> bool:
-        """Tell whether an enrollment is live."""
+    def students(self) -> set[int]:
+        """List the ids of those of whom anything is live."""
+        return set().union(*self._live.values())
+
+    def agrees(self, student_id: int | None, course_id: int | None) -> bool:
+        """Tell whether an enrollment that was named is live, in a course of the scope."""
+        if student_id is None or course_id not in self._position:
+            return False
+        new = self._new[course_id]
+        if new is not None:
+            return student_id not in new
         live = self._live[course_id]
         at = bisect_left(live, student_id)
         return at < len(live) and live[at] == student_id

@@ -7,11 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from studentcli import errors
-from studentcli.database import listed_in
-from studentcli.models import Course, Student, StudentCourses, Term
-from studentcli.services.resolve import is_sqlite
+from studentcli.models import Course, Term
 from studentcli.values import identifier
-from studentcli.vocabulary import LIVE_STATUSES
 
 EXAMPLE = "such as --scope term=2026FA, or --scope 'term=2026FA,course=CS*'"
 
@@ -92,16 +89,3 @@ def find_courses(session: Session, scope: Scope) -> list[int]:
             f"there is no course in {scope}", hint=f"studentcli courses --term {scope.term}"
         )
     return found
-
-
-def live_students(session: Session, course_ids: list[int]) -> set[str]:
-    """List the numbers of the students who are enrolled or waitlisted in courses."""
-    query = (
-        select(Student.student_number)
-        .join(StudentCourses, StudentCourses.student_id == Student.id)
-        .where(
-            listed_in(StudentCourses.course_id, course_ids, is_sqlite=is_sqlite(session)),
-            StudentCourses.status.in_(LIVE_STATUSES),
-        )
-    )
-    return set(session.scalars(query.distinct()))

@@ -26,11 +26,12 @@ from studentcli.services.batches import BatchOptions, BatchResult, EnrollmentUni
 from studentcli.services.bulk import Load
 from studentcli.services.loading import Decided
 from studentcli.services.operations import Act
+from studentcli.services.resolve import is_sqlite
 from studentcli.services.syncing import guards
 from studentcli.services.syncing.comparing import Comparison
 from studentcli.services.syncing.earlier import earlier_files
 from studentcli.services.syncing.options import SyncOptions
-from studentcli.services.syncing.scope import find_courses, live_students
+from studentcli.services.syncing.scope import find_courses
 
 FindStudent = Callable[[str], int | None]
 FindCourse = Callable[[CourseWord], int | None]
@@ -39,11 +40,10 @@ FindCourse = Callable[[CourseWord], int | None]
 class SyncFile(Reader, Protocol):
     """The file of a sync: told what is live before its rows are decided."""
 
-    def bind(self, find_student: FindStudent, find_course: FindCourse) -> None:
-        """Say how the ids of what a row names are found."""
-
-    def name_all(self, comparison: Comparison) -> None:
-        """Tell which enrollments the rows name."""
+    def name_all(
+        self, comparison: Comparison, find_student: FindStudent, find_course: FindCourse
+    ) -> None:
+        """Tell which enrollments the rows name, by the ids that are found for it."""
 
     def compare_with(self, comparison: Comparison, *, last_wins: bool) -> None:
         """Leave rows out that say what is so, and find those that disagree."""
@@ -83,9 +83,11 @@ class SyncUnit(EnrollmentUnit):
         self.rows = survey.rows
         course_ids = find_courses(session, sync.scope)
         self.comparison = Comparison(course_ids)
+        self.comparison.read_live(session)
         self._touched: dict[int, None] = {}
         wanted = Wanted(
-            students=survey.wanted.students | live_students(session, course_ids),
+            students=survey.wanted.students,
+            student_ids=self.comparison.students(),
             changes=dict(survey.wanted.changes),
         )
         for course_id in course_ids:
@@ -111,10 +113,10 @@ class SyncUnit(EnrollmentUnit):
         yield from file.chunks(size)
 
     def _compare(self, file: SyncFile) -> None:
-        file.bind(self._find_student, self._find_course)
         comparison = self.comparison
-        file.name_all(comparison)
-        comparison.read_live(self.session)
+        file.name_all(comparison, self._find_student, self._find_course)
+        if not is_sqlite(self.session):  # which has one writer, and was read under its lock
+            comparison.read_live(self.session)
         comparison.compare()
         self.deciding.policy.kept = frozenset(comparison.kept)
 
