@@ -2,9 +2,10 @@
 
 `python -m tests.benchmarks.nightly --rows 1000000 --engine postgresql`
 
-Into a database that holds all of it. Beside it, in the same round, the first load, and reading
-alone: the time of `import -n` with a database that refuses nothing is deciding, not reading, so
-the file is only read and its cells are split.
+Into a database that holds all of it: as changes, in which that row is a drop, and as the truth
+about the term (`--sync`), from which that row is missing. Beside them, in the same round, the first
+load, and reading alone: the time of `import -n` with a database that refuses nothing is deciding,
+not reading, so the file is only read and its cells are split.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from typing import Final
 from studentcli.formats.native import EnrollmentReader
 from studentcli.formats.source import CsvSource
 from tests.benchmarks.batch import run_import
-from tests.benchmarks.school import School, copied, opened_school
+from tests.benchmarks.school import TERM, School, copied, opened_school
 
 CHANGED: Final = 0.01
 
@@ -35,6 +36,17 @@ def change(file: Path) -> Path:
                 cells[0], cells[-1] = "drop", "2026-09-01"
             after.write(",".join(cells) + "\n")
     return night
+
+
+def list_enrolled(night: Path) -> Path:
+    """Write the file of the next night as a list of who is enrolled then."""
+    listed = night.with_name("list.csv")
+    with night.open() as changes, listed.open("w") as after:
+        for row in changes:
+            action, rest = row.split(",", 1)
+            if action != "drop":
+                after.write(rest)
+    return listed
 
 
 def read(file: Path) -> float:
@@ -55,26 +67,32 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rules", action="store_true")
     chosen = parser.parse_args()
-    ratios = []
+    ratios: dict[str, list[float]] = {"changes": [], "sync": []}
     school = School(chosen.rows, max(1_000, chosen.rows // 10), 2_000, chosen.rules)
     with opened_school(chosen.engine, school) as (site, file):
         night = change(file)
+        nights = {
+            "changes": (night, ()),
+            "sync": (list_enrolled(night), ("--sync", "--scope", f"term={TERM}")),
+        }
         for number in range(1, chosen.rounds + 1):
-            with copied(site) as copy:
-                first = run_import(copy, file)
-                second = run_import(copy, night)
-            ratios.append(second.wall / first.wall)
-            print(
-                f"{chosen.engine}, round {number}: first load {first.wall:.2f} s (processor"
-                f" {first.cpu:.2f}), next night {second.wall:.2f} s ({second.cpu:.2f}),"
-                f" reading alone {read(night):.2f} s, peak {second.peak_mb:.0f} MB\n"
-                f"  {second.stderr.splitlines()[-1]}",
-                flush=True,
-            )
-    print(
-        f"next night / first load: {statistics.median(ratios):.2f}"
-        f" ({min(ratios):.2f}-{max(ratios):.2f})"
-    )
+            for way, (tonight, options) in nights.items():
+                with copied(site) as copy:
+                    first = run_import(copy, file)
+                    second = run_import(copy, tonight, *options)
+                ratios[way].append(second.wall / first.wall)
+                print(
+                    f"{chosen.engine}, round {number}, {way}: first load {first.wall:.2f} s"
+                    f" (processor {first.cpu:.2f}), next night {second.wall:.2f} s"
+                    f" ({second.cpu:.2f}), reading alone {read(night):.2f} s, peak"
+                    f" {second.peak_mb:.0f} MB\n  {second.stderr.splitlines()[-1]}",
+                    flush=True,
+                )
+    for way, found in ratios.items():
+        print(
+            f"next night as {way} / first load: {statistics.median(found):.2f}"
+            f" ({min(found):.2f}-{max(found):.2f})"
+        )
 
 
 if __name__ == "__main__":
