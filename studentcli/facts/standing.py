@@ -174,6 +174,14 @@ class Enrollments:
         own, by_mark = iter(self._own), self.states.by_mark
         return (next(own) if mark == OWN else by_mark[mark] for mark in self.written[1::2])
 
+    def waiting(self) -> Iterator[int]:
+        """Give the ids of the courses in whose queues the student is."""
+        at = -1
+        for state in self._own:
+            at = self.written.index(OWN, at + 1)
+            if state.status == "waitlisted":
+                yield _courses[self.written[at - 1]]
+
     def given_up(self) -> set[int]:
         """List the courses that are given up once there is a seat in another one."""
         return {state.instead_of for state in self._own if state.instead_of is not None}

@@ -7,7 +7,7 @@ student, course and date stand among the different ones of the file; of any othe
 import marshal
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
 from studentcli.columns import Column
 from studentcli.formats.gathering import Plain
@@ -57,13 +57,11 @@ class Known:
 
     def numbers(self, cells: Sequence[Any]) -> list[int]:
         """Give the numbers of cells; raises as `number` does."""
-        try:
-            return list(map(self._at.__getitem__, cells))
-        except KeyError:
-            for cell in cells:
-                if cell not in self._at:
-                    self.number(cell)
-            return list(map(self._at.__getitem__, cells))
+        found = list(map(self._at.get, cells))
+        if None in found:
+            pairs = zip(cells, found, strict=True)
+            return [self.number(cell) if at is None else at for cell, at in pairs]
+        return cast("list[int]", found)
 
 
 class Digest:

@@ -342,11 +342,4 @@ def run_queues(
 
 def waits_of(student: StudentFact, facts: Facts) -> list[CourseFact]:
     """List the courses in whose queues a student waits, by id."""
-    if not student.enrollments.waits:
-        return []
-    waits = [
-        course_id
-        for course_id, enrollment in student.enrollments.items()
-        if enrollment.status == "waitlisted"
-    ]
-    return [facts.courses[course_id] for course_id in sorted(waits)]
+    return [facts.courses[course_id] for course_id in sorted(student.enrollments.waiting())]

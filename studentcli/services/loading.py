@@ -7,6 +7,7 @@ a million rows take the same path; only the sets differ.
 import time
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import astuple
+from sys import intern
 from typing import Any, Final
 
 from sqlalchemy import Executable, select
@@ -286,8 +287,9 @@ class Deciding:
             )
             for student_id, number, status, max_credits, tags in self._rows(query, lists):
                 mine = Enrollments(self.facts.states)
+                # One text for all who are in a status: it is compared for every row.
                 student = StudentFact(
-                    student_id, number, status, max_credits, parse_tags(tags), mine
+                    student_id, number, intern(status), max_credits, parse_tags(tags), mine
                 )
                 self.facts.students[student_id] = self.numbers[number] = student
         if further and not queued <= self.facts.students.keys():
