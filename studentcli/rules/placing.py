@@ -1,5 +1,6 @@
 """Where an add leads: to a seat, to a place in the queue, or to neither."""
 
+import sys
 from typing import NamedTuple
 
 from studentcli.facts import CourseFact, Facts
@@ -54,9 +55,14 @@ def place_for(case: Case, facts: Facts, sitting: Verdict) -> Place:
 
 def has_open_seat(course: CourseFact) -> bool:
     """Tell whether a free seat is for anybody: nobody waits for it, none is reserved."""
-    if course.queue or course.reserved:
-        return False
-    return course.capacity is None or course.taken < course.capacity  # asked for every row
+    return course.taken < open_seats(course) and not course.queue
+
+
+def open_seats(course: CourseFact) -> int:
+    """Count the seats that are for anybody, taken or not, as long as nobody waits."""
+    if course.reserved:
+        return 0
+    return sys.maxsize if course.capacity is None else course.capacity
 
 
 def can_only_wait(case: Case) -> bool:

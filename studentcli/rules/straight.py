@@ -30,7 +30,7 @@ from studentcli.requests import (
 )
 from studentcli.rules.book import ADDING, CLEAR, Rule, judge, rules_of
 from studentcli.rules.case import NOTHING, Case, IsPlain, everybody, new_case
-from studentcli.rules.placing import can_only_wait, has_open_seat
+from studentcli.rules.placing import can_only_wait, has_open_seat, open_seats
 from studentcli.rules.queue import detail_of, waits_of
 from studentcli.rules.requesting import FindCourse, decide
 from studentcli.rules.transitions import TRANSITIONS, UNCHANGED
@@ -66,11 +66,13 @@ Judges = tuple[Callable[[Case], Refusal | None], ...]
 class _Way(NamedTuple):
     """What is the same for everybody who asks for a course by a word.
 
-    `for_a_seat` and `for_a_place` judge what a record says; `tests` hold a quick test for each of
-    those for a seat, and there are none where a rule has none.
+    `seats` counts those that are for anybody, taken or not, as long as nobody waits. `for_a_seat`
+    and `for_a_place` judge what a record says; `tests` hold a quick test for each of those for a
+    seat, and there are none where a rule has none.
     """
 
     course: CourseFact
+    seats: int
     days: _Welcome
     persons: _Welcome
     today: date
@@ -201,7 +203,7 @@ class Decider:
         way = self._way_to(change.course)
         if way is None:
             return None
-        course, days, persons, today, undated, for_a_seat, for_a_place, _ = way
+        course, _, days, persons, today, undated, for_a_seat, for_a_place, _ = way
         on = change.effective_on or undated
         known = student.enrollments.find(course.mark)
         if known is not None:
@@ -261,7 +263,7 @@ class Decider:
         rows: Any = zip(adds.lines, students, ways, adds.days, strict=True)
         for at, (line, student, way, day) in enumerate(rows):
             if way is not None and way.tests is not None:
-                course, days, persons, today, undated, _, _, tests = way
+                course, seats, days, persons, today, undated, _, _, tests = way
                 on, enrollments = day or undated, student.enrollments
                 if course.mark in enrollments.written:
                     known = enrollments.find(course.mark)
@@ -271,7 +273,8 @@ class Decider:
                 elif (
                     on in days
                     and (student.status, student.tags, student.holds) in persons
-                    and has_open_seat(course)
+                    and course.taken < seats
+                    and not course.queue
                 ):
                     if student.hours is None:
                         student.count(courses)
@@ -325,9 +328,9 @@ class Decider:
         for_a_place = [rule for rule in records if rule.counts != "seat"]
         zone = course.term.time_zone
         way = self._ways[add.course] = _Way(
-            course, days, persons, self.policy.today(zone), self.policy.undated(zone),
-            tuple(rule.judge for rule in for_a_seat), tuple(rule.judge for rule in for_a_place),
-            self._tests(course, for_a_seat),
+            course, open_seats(course), days, persons, self.policy.today(zone),
+            self.policy.undated(zone), tuple(rule.judge for rule in for_a_seat),
+            tuple(rule.judge for rule in for_a_place), self._tests(course, for_a_seat),
         )  # fmt: skip
         return way
 
