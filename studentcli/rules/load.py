@@ -1,11 +1,16 @@
 """How much fits into a student's term: hours of the week, credit hours, waitlists."""
 
 from decimal import Decimal
+from functools import lru_cache
+from typing import Final
 
 from studentcli.facts import NO_HOURS, NO_TERMS, CourseFact, Courses, StudentFact
 from studentcli.meetings import overlap
 from studentcli.requests import Refusal
 from studentcli.rules.case import Case, IsPlain
+
+SHARED: Final = 4096
+"""Quick tests that are the same for many courses: one of each is at hand when it is asked."""
 
 
 def time_conflicts(case: Case) -> Refusal | None:
@@ -32,7 +37,11 @@ def time_conflicts(case: Case) -> Refusal | None:
 
 def is_free_in(course: CourseFact, _: Courses) -> IsPlain:
     """Tell who has no other course while this one meets."""
-    week = course.week
+    return _free_in(course.week)
+
+
+@lru_cache(maxsize=SHARED)
+def _free_in(week: int) -> IsPlain:
     return lambda student: not week & student.week
 
 
@@ -59,7 +68,11 @@ def credit_load_is_exceeded(case: Case) -> Refusal | None:
 
 def has_hours_for(course: CourseFact, _: Courses) -> IsPlain:
     """Tell who may take the credit hours of a course in addition."""
-    term_id, hours, limit = course.term.term_id, course.credit_hours, course.term.max_credits
+    return _within(course.term.term_id, course.credit_hours, course.term.max_credits)
+
+
+@lru_cache(maxsize=SHARED)
+def _within(term_id: int, hours: Decimal, limit: Decimal | None) -> IsPlain:
     most = None if limit is None else limit - hours
 
     def is_within(student: StudentFact) -> bool:
