@@ -166,7 +166,7 @@ def _run_import(
             report.take(results, cells)
             plan.take(results)
             progress.total = survey.rows + batch.unasked
-            progress.advance(rows_of(results, cells))
+            progress.advance(sum(map(rows_of, results)))
             if options.commit_every:
                 state.applied = progress.done
 

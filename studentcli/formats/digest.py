@@ -14,7 +14,6 @@ from studentcli.formats.gathering import Plain
 from studentcli.formats.source import Row
 from studentcli.requests import Adds
 
-NO_CELLS: Final[list[str]] = []
 LENGTH: Final = 4
 """Bytes in front of a block that say how long it is."""
 
@@ -124,9 +123,7 @@ class Digest:
         begin = 0
         for at in (*others, len(lines)):
             if begin < at:
-                cells = [NO_CELLS] * (at - begin)
-                if self._keeps_cells:
-                    cells = list(islice(rows, at - begin))
+                cells = list(islice(rows, at - begin if self._keeps_cells else 0))
                 yield Plain(adds.cut(begin, at), cells)
             if at < len(lines):
                 yield lines[at], next(rows)

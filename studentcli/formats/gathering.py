@@ -18,7 +18,7 @@ class Unreadable:
 
 
 class Plain(NamedTuple):
-    """Rows that are each plainly a request of one add, with their cells."""
+    """Rows that are each plainly a request of one add, with their cells if these are kept."""
 
     adds: Adds
     rows: list[list[str]]
@@ -26,10 +26,11 @@ class Plain(NamedTuple):
 
 @dataclass
 class Chunk:
-    """Some rows, read: `items` in file order, and the cells of each line."""
+    """Some rows, read: `items` in file order, and the cells of each line that are kept."""
 
     items: list[Any]
     cells: dict[int, list[str]]
+    rows: int = 0
 
 
 class Gathering:
@@ -63,10 +64,12 @@ class Gathering:
         start = 0
         while start < len(adds):
             yield from self._full()
-            stop = min(start + self._size - len(self.chunk.cells), len(adds))
+            stop = min(start + self._size - self.chunk.rows, len(adds))
             some = adds.cut(start, stop)
             self.chunk.items.append(some)
-            self.chunk.cells.update(zip(some.lines, rows[start:stop], strict=True))
+            self.chunk.rows += len(some)
+            if rows:
+                self.chunk.cells.update(zip(some.lines, rows[start:stop], strict=True))
             start = stop
 
     def _take_row(self, line: int, cells: list[str]) -> Iterator[Chunk]:
@@ -83,16 +86,20 @@ class Gathering:
                 request_cell or not any(word.may_be(c.course) for c in request.changes)
             ):
                 request.changes.append(change)
-                self.chunk.cells[line] = cells
+                self._keep(line, cells)
                 return
             item = Request(student, [change])
         yield from self._full()
         self.chunk.items.append(item)
-        self.chunk.cells[line] = cells
+        self._keep(line, cells)
         self._open = key
+
+    def _keep(self, line: int, cells: list[str]) -> None:
+        self.chunk.cells[line] = cells
+        self.chunk.rows += 1
 
     def _full(self) -> Iterator[Chunk]:
         """Give the chunk that is full, before anything more is put into it."""
-        if len(self.chunk.cells) >= self._size:
+        if self.chunk.rows >= self._size:
             yield self.chunk
             self.chunk = Chunk([], {})

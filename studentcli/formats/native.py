@@ -371,7 +371,7 @@ class RecordReader:
         """Read the file anew, in chunks of at most `size` rows."""
         rows = self.source.rows()
         while block := dict(itertools.islice(rows, size)):
-            yield Chunk([self._read(row) for row in block.items()], block)
+            yield Chunk([self._read(row) for row in block.items()], block, len(block))
 
     def survey(self) -> Survey:
         """Read the file for its keys: the first pass, before any lock."""

@@ -19,11 +19,17 @@ SHOWN: Final = 50
 """How many rows of a kind are told one by one; all of them are in --format."""
 
 
-def rows_of(results: list[Any], cells: dict[int, list[str]]) -> int:
-    """Count what a chunk brings on its way: rows, those nothing is decided about, the absent."""
-    agreed = sum(r.rows + r.overruled for r in results if isinstance(r, Agreed))
-    absent = [] if cells else [r for r in results if isinstance(r, Decision)]
-    return len(cells) + agreed + sum(len(decision.outcomes) for decision in absent)
+def rows_of(result: Any) -> int:
+    """Count what a result brings on its way: rows, those nothing is decided about, the absent."""
+    match result:
+        case SeatedRows():
+            return len(result.results)
+        case Decision():
+            return len(result.outcomes)
+        case Agreed():
+            return result.rows + result.overruled
+        case _:
+            return 1
 
 
 class RejectsFile:

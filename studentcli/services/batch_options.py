@@ -16,10 +16,11 @@ OnError = Literal["abort", "skip"]
 
 
 class Readable(Protocol):
-    """What a reader gives: items in file order, and the cells of each line."""
+    """What a reader gives: items in file order, the cells of lines that are kept, how many rows."""
 
     items: list[Any]
     cells: dict[int, list[str]]
+    rows: int
 
 
 class Reader(Protocol):
@@ -31,7 +32,7 @@ class Reader(Protocol):
 
 Result = Decision | SeatedRows | RecordOutcome | Unread
 Sink = Callable[[list[Any], dict[int, list[str]]], None]
-"""Takes the results of a chunk in file order (see `one_by_one`), and the cells of its lines."""
+"""Takes the results of a chunk in file order (see `one_by_one`), and its cells by line, as kept."""
 
 
 @dataclass

@@ -6,8 +6,6 @@ rows of the file are done; the last one takes that away again. A run that was ki
 its id and goes on after the rows that are done: no row is decided twice, none is left out.
 """
 
-import itertools
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -21,6 +19,7 @@ from studentcli import audit, errors
 from studentcli.models import Operation
 from studentcli.requests import Adds, Decision, Request, Survey
 from studentcli.rules import one_by_one
+from studentcli.services.batch_options import Readable
 from studentcli.services.runs import ROWS_SO_FAR, begin_run, same_file
 
 if TYPE_CHECKING:
@@ -57,41 +56,37 @@ def read_parts(chunks: Iterable[Any], size: int, *, after: int) -> Iterator[Part
         after: how many rows are done.
     """
     part = Part()
-    for items, cells in _chunks_after(chunks, after):
+    for items, cells, rows in _chunks_after(chunks, after):
         if part.rows >= size:
             yield part
             part = Part()
         part.chunks.append((items, cells))
-        part.rows += len(cells)
+        part.rows += rows
     part.is_last = True
     yield part
 
 
-def _chunks_after(chunks: Iterable[Any], done: int) -> Iterator[tuple[list[Any], Cells]]:
+def _chunks_after(chunks: Iterable[Readable], done: int) -> Iterator[tuple[list[Any], Cells, int]]:
     """Leave out the rows that are done: another chunk size may have cut them elsewhere."""
     for chunk in chunks:
-        if len(chunk.cells) <= done:
-            done -= len(chunk.cells)
-            continue
-        left = dict(itertools.islice(chunk.cells.items(), done, None))
-        yield list(_from_line(next(iter(left)), chunk.items)), left
-        done = 0
+        if chunk.rows > done:
+            yield list(_after(done, chunk.items)), chunk.cells, chunk.rows - done
+        done = max(0, done - chunk.rows)
 
 
-def _from_line(first: int, items: Iterable[Any]) -> Iterator[Any]:
-    """Leave out the items of the lines before one."""
+def _after(done: int, items: Iterable[Any]) -> Iterator[Any]:
+    """Leave out the items of the first rows: a request is never torn apart, adds can be."""
     for item in items:
-        if isinstance(item, Adds):
-            rest = item.cut(bisect_left(item.lines, first))
-            if rest:
-                yield rest
-        elif _line(item) >= first:
-            yield item
+        rows = _rows(item)
+        if rows > done:
+            yield item.cut(done) if isinstance(item, Adds) else item
+        done = max(0, done - rows)
 
 
-def _line(item: Any) -> int:
-    first: Any = item.changes[0] if isinstance(item, Request) else item
-    return int(first.line)
+def _rows(item: Any) -> int:
+    if isinstance(item, Adds):
+        return len(item)
+    return len(item.changes) if isinstance(item, Request) else 1
 
 
 class PartedBatch:
