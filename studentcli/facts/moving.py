@@ -148,7 +148,7 @@ class Facts:
             if student.hours is not None:
                 student.week |= course.week
                 student.add_hours(course)
-            enrollments.written = f"{enrollments.written}{course.mark}{mark}"
+            enrollments.written += course.mark + mark
             course.taken += 1
         student_id, course_id = student.student_id, course.course_id
         if line is not None and detail is None:

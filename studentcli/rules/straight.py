@@ -260,9 +260,9 @@ class Decider:
         seated = SeatedRows(adds, 0, students, ways)
         found: list[Decision | SeatedRows] = [seated]
         results = seated.results
-        rows: Any = zip(adds.lines, students, ways, adds.days, strict=True)
-        for at, (line, student, way, day) in enumerate(rows):
-            if way is not None and way.tests is not None:
+        rows: Any = zip(range(len(adds)), adds.lines, students, ways, adds.days, strict=True)
+        for at, line, student, way, day in rows:
+            if way is not None:
                 course, seats, days, persons, today, undated, _, _, tests = way
                 on, enrollments = day or undated, student.enrollments
                 if course.mark in enrollments.written:
@@ -271,7 +271,8 @@ class Decider:
                         results.append("unchanged")
                         continue
                 elif (
-                    on in days
+                    tests is not None
+                    and on in days
                     and (student.status, student.tags, student.holds) in persons
                     and course.taken < seats
                     and not course.queue
