@@ -22,12 +22,10 @@ def told(world: World, events: list[Any], table: str = "told") -> list[tuple[Any
         connection = session.connection()
         columns = ", ".join(EVENT_COLUMNS)
         connection.exec_driver_sql(
-            f"CREATE TEMPORARY TABLE told AS SELECT id, {columns} FROM enrollment_events LIMIT 0"
+            f"CREATE TEMPORARY TABLE told AS SELECT {columns} FROM enrollment_events LIMIT 0"
         )
         add_events(connection, table, finished_rows(connection, {}, events, 7, NOW))
-        # SQLite's are in the order of their ids, PostgreSQL's in that in which they came.
-        order = "ORDER BY id" if connection.dialect.name == "sqlite" else ""
-        rows = connection.execute(text(f"SELECT {columns} FROM told {order}"))
+        rows = connection.execute(text("SELECT * FROM told"))
         return [tuple(map(str, row)) for row in rows]
 
 

@@ -37,8 +37,11 @@ TABLES: Final = (STATES, EVENTS)
 WORTH_IT: Final = 10_000
 """From this many rows on, making indexes anew can be cheaper than keeping them in step."""
 
-CACHE_KIB: Final = 16_384
-"""What SQLite keeps in memory during a load; four times as much took as long at 1,000,000 rows."""
+CACHE_KIB: Final = 49_152
+"""What SQLite keeps in memory during a load.
+
+Measured at 1,000,000 rows: 0.98 of the time that a third of it takes.
+"""
 SORTED_KIB: Final = 3_072
 """What it sorts at a time for an index: no more than the processor has at hand.
 
