@@ -3,15 +3,20 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
 
 from studentcli import errors, services
-from studentcli.requests import Agreed, Change, CourseWord, Request
+from studentcli.facts import StudentFact
+from studentcli.formats.syncing import SyncReader
+from studentcli.requests import Agreed, Change, CourseWord, Request, Survey
 from studentcli.services.cancelling import cancel_course
 from studentcli.services.syncing import read_scope
+from studentcli.services.transcripts import Transcripts
 from tests.desk import codes, rows
 from tests.syncing import live, outcomes, sync
 from tests.test_undoing import undo
@@ -312,6 +317,59 @@ def test_what_is_so_is_told_while_the_file_is_read(
         assert dict(result.totals) == {"unchanged": 5, "enrolled": 2}
         [request] = [one for one in taken if not isinstance(one, Agreed)]
         assert len(request.outcomes) == 2, "a request that was open when it was told stays whole"
+
+
+def test_a_few_newcomers_among_many_are_enrolled(term: World) -> None:
+    """Of a course in which most rows are so the others are remembered, of another one searched."""
+    many = [f"M{number}" for number in range(30)]
+    term.student(*many)
+    term.import_csv("student,course,term\n" + "".join(f"{one},BIO,FA\n" for one in many[:25]))
+    content = HEADER + "S1,ART\nS2,ART\nS5,ART\nM1,ART\nS3,MIN\nS4,MIN\n"
+    result, taken = sync(term, content + "".join(f"{one},BIO\n" for one in many[1:27]), "term=FA")
+    assert dict(result.totals) == {"unchanged": 28, "enrolled": 4, "dropped": 1}
+    assert outcomes(taken) == {
+        ("M0", "FA/BIO-1"): "dropped", ("S5", "FA/ART-1"): "enrolled",
+        **dict.fromkeys([("M1", "FA/ART-1"), *((one, "FA/BIO-1") for one in many[25:27])],
+                        "enrolled"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("every_row", [False, True])
+@pytest.mark.parametrize("grown", ["S4,ART\n", "S7,ART\nS8,ART\nS9,ART\n", "S7,NEW\nS8,OLD\n"])
+def test_a_file_that_grows_while_it_is_read_is_refused(
+    term: World, monkeypatch: pytest.MonkeyPatch, grown: str, *, every_row: bool
+) -> None:
+    before, survey = rows(term), SyncReader.survey
+
+    def survey_and_grow(reader: SyncReader) -> Survey:
+        found = survey(reader)
+        with Path(reader.source.name).open("a") as file:
+            file.write(grown)
+        return found
+
+    monkeypatch.setattr(SyncReader, "survey", survey_and_grow)
+    for known in ("S1,ART\nS5,ART\n", "S1,ART\nS2,ART\nS3,MIN\nS4,MIN\n"):
+        with pytest.raises(errors.FileUnreadable, match="changed while it was read"):
+            sync(term, HEADER + known, "term=FA", every_row=every_row)
+    assert rows(term) == before
+
+
+def test_a_queue_that_can_move_is_no_reason_to_read_everybodys_record(
+    term: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    term.hold("S4")
+    term.submit("drop", "S3", "MIN", term="FA")  # a seat is free, and S4 may not have it
+    read = Transcripts.read
+    records: list[str] = []
+
+    def read_and_note(self: Transcripts, students: list[StudentFact], pairs: Any = ()) -> None:
+        records.extend(student.number for student in students)
+        read(self, students, pairs)
+
+    monkeypatch.setattr(Transcripts, "read", read_and_note)
+    result, _ = sync(term, HEADER + "S1,ART\nS2,ART\nS4,MIN\n", "term=FA")
+    assert dict(result.totals) == {"unchanged": 3}
+    assert set(records) == {"S4"}
 
 
 # ── the rest of a batch ──

@@ -164,6 +164,18 @@ def test_what_was_recorded_is_looked_up_once_for_a_pair_of_many_rows(world: Worl
     assert [len(keys) for keys in looked_up if keys] == [1]
 
 
+def test_what_a_row_has_moved_counts_for_a_plain_add_in_a_later_chunk(world: World) -> None:
+    """It was recorded, so it says nothing new: the drop since then is not undone by it."""
+    world.student("S1", "S2", "S3")
+    world.course("A")
+    header = "action,student,course,effective_on\n"
+    world.import_csv(header + "enroll,S1,A,2026-09-01\n")
+    later = "drop,S1,A,2026-09-10\nenroll,S2,A,\nenroll,S1,A,2026-09-01\nenroll,S3,A,\n"
+    for chunk in (1, 100):
+        result, _ = world.import_csv(header + later, chunk=chunk, dry_run=True)
+        assert dict(result.totals) == {"dropped": 1, "enrolled": 2, "unchanged": 1}
+
+
 def test_what_moved_since_is_not_read_over(world: World) -> None:
     """A pair is read, it moves, and then a rule wants the whole record: the tables are behind."""
     world.student("S1")

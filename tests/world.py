@@ -141,11 +141,12 @@ class World:
             return self.import_file(path, dry_run=dry_run, **options)
 
     def import_file(
-        self, path: Path, *, dry_run: bool = False, **options: Any
+        self, path: Path, *, dry_run: bool = False, keeps_cells: bool = True, **options: Any
     ) -> tuple[batches.BatchResult, list[Any]]:
-        """Import a file."""
+        """Import a file; only with rejects the command keeps the cells of every row."""
         source = CsvSource(str(path))
         reader = reader_of(source)
+        reader.keeps_cells = keeps_cells
         kind = reader.kind.plural if reader.kind else "enrollments"
         chosen = batches.BatchOptions(**options)
         act = Act(f"import-{kind}", "test", "tester", source="file.csv",

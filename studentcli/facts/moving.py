@@ -93,7 +93,8 @@ class Facts:
     `courses` holds the locked courses and the other courses of the students that are loaded;
     `events` what is to be recorded; `changed` the enrollments to be written, without those that
     their event tells (`FIRST_SEAT`); `states` those that its students are in. `unsettled` are all
-    students who stand otherwise than enrolled in a locked course, and perhaps some others.
+    students who stand otherwise than enrolled in a course that was locked when their records were
+    read, and perhaps some others.
     """
 
     students: dict[int, StudentFact] = field(default_factory=dict)

@@ -254,7 +254,7 @@ class SyncReader(EnrollmentReader):
     def _ids(self, cells: list[str]) -> tuple[Id, Id]:
         """Find the ids of what a row names; none is what it does not name."""
         student, word = self._numbers(cells)
-        return self._student_ids[student], self._course_ids[word]
+        return _id(self._student_ids, student), _id(self._course_ids, word)
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Read the file anew, in chunks of about `size` rows; what is so already is counted.
@@ -277,15 +277,16 @@ class SyncReader(EnrollmentReader):
         """Give the rows that something is to be decided about, one by one."""
         begin = 0
         for lines, rows in self.source.blocks():
-            settled = self._settled[begin : begin + len(rows)]
+            # A file that has grown meanwhile is refused in the end, when it is looked at again.
+            settled = self._settled[begin : begin + len(rows)].ljust(len(rows), b"\0")
             begin += len(rows)
             if 0 in settled:
-                yield from self._unsettled(lines, rows, settled)
+                yield from self._rows_to_decide(lines, rows, settled)
             else:
                 self._agreed += len(rows)
             yield from self._pause(lines[-1])
 
-    def _unsettled(
+    def _rows_to_decide(
         self, lines: Sequence[int], rows: list[list[str]], settled: bytes
     ) -> Iterator[Row]:
         self._agreed += sum(settled)
@@ -328,6 +329,11 @@ class SyncReader(EnrollmentReader):
                 f" of them in line {self._disagreeing[key]}"
             )
         return read
+
+
+def _id(ids: list[Id], number: int) -> Id:
+    """Give the id of what was read under a number; none for `NOTHING` and for what is new since."""
+    return ids[number] if number < len(ids) else None
 
 
 def _number(known: Known, cell: Any) -> int:

@@ -90,6 +90,7 @@ class EnrollmentUnit:
         """What the operation keeps beside the totals."""
         self.deciding = Deciding(session, policy, options.term)
         self.recorder = Recorder(session, act, operation_id)
+        self.deciding.reads_named = False  # each chunk reads those of its rows
         self.deciding.transcripts.load = load
         self._behind = None if load is None else WriteBehind(session, load)
         self.deciding.lock(survey.wanted)

@@ -72,7 +72,7 @@ class Deciding:
         self.index = CourseIndex(self.terms, [], policy, term)
         self.numbers: dict[str | int, StudentFact] = {}
         self._students = Lookup()
-        self._unread: dict[StudentFact, None] = {}
+        self._met_anew: dict[StudentFact, None] = {}
         """Who was found among those locked, and whose record was not read then."""
         self.transcripts = Transcripts(session, self.facts, self.terms)
         self._movable: set[int] = set()
@@ -227,6 +227,7 @@ class Deciding:
         """Say that seats of locked courses become free, after the students were locked."""
         self._movable.update(course_ids)
         self.transcripts.expect_leaving()
+        self._students.forget()  # more may have to be read of who was found before
         queued = self._queued()
         self._take_students((), (), queued - self.facts.students.keys(), further=True)
         if queued:
@@ -340,11 +341,11 @@ class Deciding:
             for item in asked
         ]
         if self.transcripts.reads_whole_records:
-            self.transcripts.read(list(self._unread))
-            self._unread.clear()
+            self.transcripts.read(list(self._met_anew))
         else:
             pairs = set(about.pairs(self.index, asked, askers))
             self.transcripts.read(list(dict.fromkeys(_students_among(askers))), pairs)
+        self._met_anew.clear()
         if self.transcripts.waits:
             self.require_waits_locked({s.student_id for s in _students_among(askers)})
         if any(map(self._is_locked, self.transcripts.met)):
@@ -358,7 +359,7 @@ class Deciding:
         if found is None:
             return Refusal("unknown-student", f"there is no student {key}")
         if not found.is_loaded:
-            self._unread[found] = None
+            self._met_anew[found] = None
         return found
 
     def decide(self, requests: list[Request]) -> list[Decision]:
@@ -380,7 +381,7 @@ class Deciding:
         self.facts.students.clear()
         self.facts.unsettled.clear()
         self.numbers.clear()
-        self._unread.clear()
+        self._met_anew.clear()
         self._students.forget()
 
 

@@ -167,7 +167,6 @@ class Transcripts:
         if state.status == "waitlisted":
             self.waits.append((student.student_id, course_id))
             if course is not None and course.is_locked:
-                self.facts.unsettled.add(student)
                 state = course.queue[student.student_id]
         student.enrollments[course_id] = state
 

@@ -1,7 +1,4 @@
-"""What a file names against what is live, by ids: eight bytes an enrollment, no objects.
-
-Measured: 1,000,000 live enrollments are read and compared in a few seconds and 16 MB.
-"""
+"""What a file names against what is live, by ids: eight bytes an enrollment, no objects."""
 
 from array import array
 from bisect import bisect_left

@@ -55,6 +55,7 @@ class Absentees:
 
     items: list[Any]
     cells: dict[int, list[str]] = field(default_factory=dict)
+    rows: int = 0
 
 
 class SyncUnit(EnrollmentUnit):
