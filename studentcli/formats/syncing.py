@@ -174,24 +174,25 @@ class SyncReader(EnrollmentReader):
         """Keep a block in numbers; raises `errors.BadValue` when a row cannot be read."""
         columns = self.columns_of(rows)
         students, words = self.numbers_of(columns)
-        on, *others = (columns[self._places[name]] for name in SAYING)
-        more = bytearray(map(self._says_more.__getitem__, on))
-        for column in others:
-            if any(column):
-                more = bytearray(map(max, more, map(bool, map(str.strip, column))))
         self._students.extend(students)
         self._words.extend(words)
-        self._more += more
+        self._more += self._more_of(columns)
 
     def _take_alone(self, cells: list[str]) -> None:
         student, word = self._numbers(cells)
         self._students.append(student)
         self._words.append(word)
-        self._more.append(len(cells) != self._width or self._has_more((*cells, "")))
+        is_even = len(cells) == self._width
+        self._more += self._more_of(self.columns_of([cells])) if is_even else b"\1"
 
-    def _has_more(self, row: Sequence[str]) -> bool:
-        on, *others = (row[self._places[name]] for name in SAYING)
-        return self._says_more[on] or any(map(str.strip, others))
+    def _more_of(self, columns: list[Sequence[str]]) -> bytes:
+        """Tell of each row whether it says more than whom it names."""
+        on, *others = (columns[self._places[name]] for name in SAYING)
+        more = bytes(map(self._says_more.__getitem__, on))
+        for column in others:
+            if any(column):
+                more = bytes(map(max, more, map(bool, map(str.strip, column))))
+        return more
 
     def _numbers(self, cells: list[str]) -> tuple[int, int]:
         """Give the numbers of the student and the course of a row; `NOTHING` for what is none."""

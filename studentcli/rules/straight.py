@@ -274,7 +274,7 @@ class Decider:
                     tests is not None
                     and on in days
                     and (student.status, student.tags, student.holds) in persons
-                    and course.taken < seats
+                    and course.taken < seats  # as `has_open_seat` says, without a call
                     and not course.queue
                 ):
                     if student.hours is None:
