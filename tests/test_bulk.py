@@ -178,7 +178,7 @@ def test_of_the_stored_events_sqlite_reads_only_the_newest_for_their_states(
     with sqlite_world.database.session(writes=True) as session:
         connection, seen = session.connection(), list[str]()
         with patch.object(connection, "exec_driver_sql", seen.append):
-            bulk._seat(connection, "(SELECT * FROM enrollment_events WHERE id > 7) AS told")
+            bulk._seat(connection, 7, 1)
         plan = session.execute(text(f"EXPLAIN QUERY PLAN {seen[0]}")).all()
     assert any("PRIMARY KEY (rowid>?)" in row.detail for row in plan), plan
 
@@ -265,6 +265,12 @@ def test_a_reader_who_does_not_leave_makes_the_load_go_on_beside_it(postgres_wor
         )
     assert postgres_world.statuses() == {("S1", "ALL/A-1"): "enrolled"}
     assert shape(postgres_world) == before
+
+
+def test_a_reader_of_events_is_not_in_the_way_of_a_load(postgres_world: World) -> None:
+    """They have no foreign keys, and are written beside whoever reads them."""
+    with somebody(postgres_world, "SELECT * FROM enrollment_events"):
+        assert import_exclusively(postgres_world, wait=0.3) is None
 
 
 def test_a_writer_elsewhere_makes_the_load_go_on_beside_it(postgres_world: World) -> None:

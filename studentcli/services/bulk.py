@@ -8,9 +8,11 @@ leaves everything as it was. Measured at 1,000,000 rows in random order: keeping
 step costs more than everything else together.
 
 On SQLite a writer is alone anyway: it pours chunk by chunk, with its foreign keys and the key of
-the table in place, which cost little in their order. On PostgreSQL the rows are set aside while the
-file is decided: the load keeps other writers out from before its first lock, and readers only while
-it pours. A large file that loads beside others pours chunk by chunk, with every key in place.
+the table in place, which cost little in their order. On PostgreSQL the states are set aside while
+the file is decided, and poured at its end: the load keeps other writers out from before its first
+lock, and readers only while it pours. Its events, which have no foreign keys, go straight into
+their table meanwhile: the server would be idle. A large file that loads beside others pours chunk
+by chunk, with every key in place.
 """
 
 from typing import Final, Protocol
@@ -22,7 +24,6 @@ from studentcli.facts import FIRST_SEAT
 from studentcli.services.exclusive import Exclusive, let_writers_on
 from studentcli.services.resolve import is_sqlite
 from studentcli.services.writer import (
-    EVENT_COLUMNS,
     EVENTS,
     STATE_COLUMNS,
     STATES,
@@ -50,7 +51,6 @@ Measured at 1,000,000 rows: 1.35 seconds for all indexes, 1.8 with 16 MiB and 2.
 
 _NEW: Final = "new_states"
 _MOVED: Final = "moved_states"
-_TOLD: Final = "new_events"
 _FIRST_SEATS: Final = (
     f"action = '{FIRST_SEAT[0]}' AND from_status IS NULL AND to_status = '{FIRST_SEAT[2]}'"
 )
@@ -91,7 +91,7 @@ def open_load(session: Session, rows: int, *, exclusive: bool) -> Load:
             return SqliteLoad(session.connection())
         return (SteadyLoad if is_large else OnlineLoad)(session.connection())
     if exclusive or (is_large and _is_empty(session)):
-        tables = Exclusive(session, TABLES, of=("courses", "students"))
+        tables = Exclusive(session, STATES, of=("courses", "students"))
         reason = _why_nothing_is_put_aside(session) or tables.keep_writers_out(patiently=exclusive)
         if reason is None:
             return PostgresLoad(session, tables)
@@ -146,26 +146,26 @@ class SteadyLoad(OnlineLoad):
         if rows.events:
             before = _last_event(self.connection)
             add_events(self.connection, EVENTS, rows)
-            # Added to nothing, the operation is no reason to read all its events by their index.
-            own = f"operation_id + 0 = {rows.stamp.operation_id}"
-            told = f"SELECT * FROM {EVENTS} WHERE id > {before} AND {own}"
-            _seat(self.connection, f"({told}) AS told")
+            _seat(self.connection, before, rows.stamp.operation_id)
         update_many(self.connection, rows.moved)
         add_many(self.connection, STATES, STATE_COLUMNS, sorted(rows.new))
 
 
-def _seat(connection: Connection, events: str) -> None:
+def _seat(connection: Connection, before: int, operation_id: int) -> None:
     """Put the states of first seats into their table, in the order of the key.
 
     Args:
         connection: in the operation's writing transaction.
-        events: those that tell of them, as the FROM of a query.
+        before: the id after which the events come that tell of them.
+        operation_id: whose events these are.
     """
+    # Added to nothing, the operation is no reason to read all its events by their index.
+    own = f"id > {before} AND operation_id + 0 = {operation_id}"
     connection.exec_driver_sql(
         f"INSERT INTO {STATES} (student_id, course_id, status, enrolled_on, status_since)"
         " SELECT student_id, course_id, to_status, effective_on, effective_on"
         # With the plus SQLite reads the newest events, not all of them by an index in this order.
-        f" FROM {events} WHERE {_FIRST_SEATS} ORDER BY +student_id, course_id"
+        f" FROM {EVENTS} WHERE {own} AND {_FIRST_SEATS} ORDER BY +student_id, course_id"
     )
 
 
@@ -189,14 +189,11 @@ class _Aside:
         self._has_new = self._has_moved = False
         self._version = 0
         states = ", ".join(STATE_COLUMNS)
-        self.make(_NEW, states, like=STATES)
-        self.make(_MOVED, f"{states}, student_id AS version", like=STATES)
-
-    def make(self, name: str, columns: str, *, like: str) -> None:
-        """Make a temporary table with columns of another one."""
-        self._run(
-            f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS SELECT {columns} FROM {like} LIMIT 0"
-        )
+        for name, columns in {_NEW: states, _MOVED: f"{states}, student_id AS version"}.items():
+            self._run(
+                f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS"
+                f" SELECT {columns} FROM {STATES} LIMIT 0"
+            )
 
     def _run(self, statement: str) -> None:
         self.connection.exec_driver_sql(statement)
@@ -210,24 +207,16 @@ class _Aside:
         add_many(self.connection, _NEW, STATE_COLUMNS, rows.new)
         add_many(self.connection, _MOVED, (*STATE_COLUMNS, "version"), moved)
 
-    def pour(self, events: str) -> None:
-        """Put the states into their table, in the order of the key; of each the last one.
-
-        Args:
-            events: the load's events, as the FROM of a query.
-        """
-        _seat(self.connection, events)
+    def pour(self) -> None:
+        """Put the states into their table, in the order of the key; of each the last one."""
         columns = ", ".join(STATE_COLUMNS)
         if self._has_moved:
             self._overwrite(columns)
-            self._run(f"TRUNCATE {_MOVED}")
         if self._has_new:
             self._run(
                 f"INSERT INTO {STATES} ({columns}) SELECT {columns} FROM {_NEW}"
                 " ORDER BY student_id, course_id"
             )
-            self._run(f"TRUNCATE {_NEW}")
-        self._has_new = self._has_moved = False
 
     def _overwrite(self, columns: str) -> None:
         # A place can change hands, and an index may tell them apart row by row: step aside first.
@@ -291,7 +280,7 @@ class SqliteLoad(SteadyLoad):
 
 
 class PostgresLoad:
-    """A bulk load into PostgreSQL: rows are sent aside while others are decided, then poured.
+    """A bulk load into PostgreSQL: states are put aside while others are decided, then poured.
 
     Args:
         session: in the operation's writing transaction.
@@ -300,49 +289,29 @@ class PostgresLoad:
 
     def __init__(self, session: Session, tables: Exclusive) -> None:
         self.connection = session.connection()
-        self._has_rows = False
+        self.went_online: str | None = None
         self._tables = tables
         self._aside = _Aside(self.connection)
-        self._aside.make(_TOLD, ", ".join(EVENT_COLUMNS), like=EVENTS)
-        self._steady: SteadyLoad | None = None
-
-    @property
-    def went_online(self) -> str | None:
-        """Why readers could not be kept out, if so: then everything is written with its keys."""
-        return None if self._steady is None else self._steady.went_online
-
-    def _run(self, statement: str) -> None:
-        self.connection.exec_driver_sql(statement)
+        self._before = _last_event(self.connection)
+        self._operation_id: int | None = None
 
     def write(self, rows: Rows) -> None:
-        """Send the rows aside."""
-        if self._steady is not None:
-            self._steady.write(rows)
-            return
-        self._has_rows = True
+        """Write the events and put the states aside."""
+        self._operation_id = rows.stamp.operation_id
+        add_events(self.connection, EVENTS, rows)
         self._aside.put(rows)
-        add_events(self.connection, _TOLD, rows)
-
-    def _pour(self) -> None:
-        """Pour what is aside; from here on readers are kept out, too."""
-        if not self._has_rows:
-            return
-        reason = self._tables.keep_readers_out()
-        if reason is not None:
-            self._steady = SteadyLoad(self.connection, reason)
-        self._aside.pour(_TOLD)
-        names = ", ".join(EVENT_COLUMNS)
-        self._run(f"INSERT INTO {EVENTS} ({names}) SELECT {names} FROM {_TOLD}")
-        self._run(f"TRUNCATE {_TOLD}")
-        self._has_rows = False
 
     def show_events(self) -> None:
-        """Pour what is aside and make the indexes of the events."""
-        self._pour()
-        self._tables.make_keys(of=EVENTS)
+        """Do nothing: they are there."""
 
     def end(self) -> None:
-        """Pour what is left; make indexes and foreign keys, which checks every row."""
-        self._pour()
-        for table in TABLES:
-            self._tables.make_keys(of=table)
+        """Pour the states; make their indexes and foreign keys, which checks every row.
+
+        From here on readers are kept out, too. If they cannot be, the keys stay where they are.
+        """
+        if self._operation_id is None:
+            return
+        self.went_online = self._tables.keep_readers_out()
+        _seat(self.connection, self._before, self._operation_id)
+        self._aside.pour()
+        self._tables.make_keys()

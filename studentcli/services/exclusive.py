@@ -1,4 +1,4 @@
-"""Tables that one transaction has for itself on PostgreSQL, and their keys meanwhile.
+"""A table that one transaction has for itself on PostgreSQL, and its keys meanwhile.
 
 Two steps, so that nobody is kept out for longer than need be. Other *writers* wait at a gate, which
 every writing transaction passes before anything else: who waits there holds nothing that we could
@@ -10,7 +10,6 @@ anything in hand.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -29,35 +28,25 @@ _LOCKED: Final = frozenset({"55P03", "40P01"})
 _FORBIDDEN: Final = "42501"
 
 _CONSTRAINTS: Final = """
-SELECT c.conrelid::regclass::text AS table,
-    format('ALTER TABLE %%s DROP CONSTRAINT %%I', c.conrelid::regclass, c.conname) AS drop,
+SELECT format('ALTER TABLE %%s DROP CONSTRAINT %%I', c.conrelid::regclass, c.conname) AS drop,
     format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s', c.conrelid::regclass, c.conname,
         pg_get_constraintdef(c.oid)) AS make
 FROM pg_constraint c
-WHERE c.contype = 'f' AND c.convalidated AND c.conrelid = ANY(%s::regclass[])
+WHERE c.contype = 'f' AND c.convalidated AND c.conrelid = %s::regclass
 ORDER BY c.conname
 """
 _INDEXES: Final = """
-SELECT i.indrelid::regclass::text AS table,
-    format('DROP INDEX %%s', i.indexrelid::regclass) AS drop,
+SELECT format('DROP INDEX %%s', i.indexrelid::regclass) AS drop,
     pg_get_indexdef(i.indexrelid) AS make
 FROM pg_index i
-WHERE i.indrelid = ANY(%s::regclass[]) AND i.indisvalid
+WHERE i.indrelid = %s::regclass AND i.indisvalid
     AND NOT (i.indisprimary OR i.indisclustered OR i.indisreplident)
     AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conindid = i.indexrelid)
 ORDER BY i.indexrelid::regclass::text
 """
 _OWNED: Final = """
-SELECT bool_and(pg_has_role(relowner, 'USAGE')) FROM pg_class WHERE oid = ANY(%s::regclass[])
+SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = %s::regclass
 """
-
-
-@dataclass(frozen=True)
-class _Key:
-    """A foreign key or index that is down, and the statement that makes it again."""
-
-    table: str
-    make: str
 
 
 def let_writers_on(session: Session) -> None:
@@ -67,20 +56,21 @@ def let_writers_on(session: Session) -> None:
 
 
 class Exclusive:
-    """The tables of a load.
+    """The table of a load.
 
     Args:
         session: in a writing transaction that has not passed the gate and holds no lock.
-        tables: those that are filled; their secondary indexes and foreign keys are taken down.
-        of: those to which their foreign keys point, which are locked before them.
+        table: that is filled; its secondary indexes and foreign keys are taken down.
+        of: those to which its foreign keys point, which are locked before it.
     """
 
-    def __init__(self, session: Session, tables: tuple[str, ...], *, of: tuple[str, ...]) -> None:
+    def __init__(self, session: Session, table: str, *, of: tuple[str, ...]) -> None:
         self.connection: Connection = session.connection()
         self.wait: float = session.info["wait"]
-        self._tables = list(tables)
-        self._all = ", ".join((*of, *tables))
-        self._down: list[_Key] | None = None
+        self._table = table
+        self._all = ", ".join((*of, table))
+        self._make: list[str] = []
+        """The statements that make again what is down."""
 
     def keep_writers_out(self, *, patiently: bool) -> str | None:
         """Pass the gate and close it behind us: no other writer is at work until we are done.
@@ -99,28 +89,25 @@ class Exclusive:
         )
 
     def keep_readers_out(self) -> str | None:
-        """Lock the tables against readers too, and take their keys down; at the second call, rest.
+        """Lock the tables against readers too, and take the keys down.
 
         Returns:
             Why that is impossible, if it is; then everything is as it was.
         """
-        return self._try(self._take_down, self.wait) if self._down is None else None
+        return self._try(self._take_down, self.wait)
 
     def _take_down(self) -> None:
         self._run(f"LOCK TABLE {self._all} IN ACCESS EXCLUSIVE MODE")
-        down: list[_Key] = []
+        self._make = []
         for query in (_INDEXES, _CONSTRAINTS):
-            for table, drop, make in self._query(query):
+            for drop, make in self._query(query):
                 self._run(drop)
-                down.append(_Key(table, make))
-        self._down = down
+                self._make.append(make)
 
-    def make_keys(self, *, of: str) -> None:
-        """Make the indexes and foreign keys of one table that are down; every row is checked."""
-        down = self._down or []
-        for key in [key for key in down if key.table.rpartition(".")[2] == of]:
-            self._run(key.make)
-            down.remove(key)
+    def make_keys(self) -> None:
+        """Make the indexes and foreign keys that are down; every row is checked."""
+        for statement in self._make:
+            self._run(statement)
 
     def _try(self, attempt: Callable[[], None], wait: float) -> str | None:
         """Repeat an attempt that takes locks; a failed one lets go of everything it took."""
@@ -146,4 +133,4 @@ class Exclusive:
         self.connection.exec_driver_sql(statement.replace("%", "%%"))
 
     def _query(self, query: str) -> list[Any]:
-        return list(self.connection.exec_driver_sql(query, (self._tables,)))
+        return list(self.connection.exec_driver_sql(query, (self._table,)))
