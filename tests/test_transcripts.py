@@ -13,7 +13,7 @@ from studentcli.columns import Column
 from studentcli.facts import EnrollmentFact, Key, Move, standing
 from studentcli.models import Course, Student, StudentCourses
 from studentcli.requests import Adds, CourseWord, Policy, Wanted
-from studentcli.services import about
+from studentcli.services import about, loading, statements
 from studentcli.services.loading import Deciding
 from studentcli.services.transcripts import Transcripts
 from tests.world import TODAY, World
@@ -211,3 +211,36 @@ def test_a_row_for_a_course_that_a_swap_gives_up_can_move_it(busy: World) -> Non
             deciding.index, [adds], [[student, student]], deciding.facts.unsettled
         )
     assert found == [(1, course_id(busy, "A"))]
+
+
+@pytest.mark.parametrize("many", [loading.MANY, 0])
+def test_the_courses_in_which_the_named_wait_are_locked_however_many_they_are(
+    busy: World, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the enrollments of each, or by everybody who waits."""
+    monkeypatch.setattr(loading, "MANY", many)
+
+    def locked(*numbers: str, ids: tuple[int, ...] = ()) -> set[str]:
+        with busy.database.session(writes=True) as session:
+            deciding = Deciding(session, Policy(busy.now))
+            deciding.lock_courses({course_id(busy, "B")}, numbers, ids)
+            return {course.code for course in deciding.facts.locked()}
+
+    assert locked("S1") == {"B", "D", "E"}
+    assert locked("S2", "S3") == {"B"}
+    assert locked(ids=(1,)) == {"B", "D", "E"}
+    assert locked("S1", ids=(2,)) == {"B", "D", "E"}
+
+
+def test_of_many_students_sqlite_reads_who_waits_and_not_every_enrollment(
+    sqlite_world: World,
+) -> None:
+    """A nightly file names a hundred thousand, of whom some wait."""
+    query = statements.courses(is_sqlite=True, locks=True, many=True)
+    with sqlite_world.database.session(writes=False) as session:
+        connection = session.connection()
+        statement = f"EXPLAIN QUERY PLAN {query.compile(connection)}"
+        given = ("[1]",) * 3  # courses, ids, numbers
+        plan = [row.detail for row in connection.exec_driver_sql(statement, given)]
+    found = [step for step in plan if "student_courses" in step]
+    assert found == ["SCAN student_courses USING INDEX uq_student_courses_course_id_queue_place"]

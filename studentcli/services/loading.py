@@ -50,6 +50,8 @@ Decided = Decision | SeatedRows
 
 MOMENT: Final = 0.1
 """Seconds after which a lock was waited for: longer than taking it takes."""
+MANY: Final = 10_000
+"""Students of whom reading who waits anywhere is quicker than reading all their enrollments."""
 
 
 class Deciding:
@@ -131,7 +133,8 @@ class Deciding:
         course_ids = course_ids | self.further.courses
         if not (course_ids or numbers or student_ids):
             return
-        query = statements.courses(is_sqlite=self.is_sqlite, locks=self.locks)
+        is_many = len(numbers) + len(student_ids) >= MANY
+        query = statements.courses(is_sqlite=self.is_sqlite, locks=self.locks, many=is_many)
         self._take_courses(
             query,
             {
@@ -244,7 +247,7 @@ class Deciding:
         """Lock further courses: without waiting for whoever holds one, it could be a deadlock."""
         if not course_ids:
             return
-        query = statements.courses(is_sqlite=self.is_sqlite, locks=self.locks, further=True)
+        query = statements.further_courses(is_sqlite=self.is_sqlite, locks=self.locks)
         found = self._take_courses(query, {"courses": self._list(sorted(course_ids))})
         if found != course_ids:
             self._require_courses(course_ids - found)

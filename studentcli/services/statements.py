@@ -11,6 +11,7 @@ from sqlalchemy import (
     Select,
     TextClause,
     TextualSelect,
+    exists,
     func,
     null,
     or_,
@@ -38,30 +39,35 @@ def terms() -> Query:
 
 
 @cache
-def courses(*, is_sqlite: bool, locks: bool, further: bool = False) -> Query:
+def courses(*, is_sqlite: bool, locks: bool, many: bool = False) -> Query:
     """Select the courses of the ids in `:courses` and those in which `:ids`, `:numbers` wait.
 
-    By id. `further` courses are locked out of turn: those that somebody holds are left out, for
-    waiting could end in a deadlock.
+    By id. With so `many` students SQLite looks through everybody who waits; PostgreSQL knows by
+    itself what is quicker.
     """
-    wanted = listed(Course.id, "courses", is_sqlite=is_sqlite)
-    query = course_columns()
-    if further:
-        query = query.where(wanted)
+    named = or_(
+        listed(Student.id, "ids", is_sqlite=is_sqlite),
+        listed(Student.student_number, "numbers", is_sqlite=is_sqlite),
+    )
+    waits = select(StudentCourses.course_id).where(StudentCourses.queue_place.is_not(None))
+    if many and is_sqlite:
+        waits = waits.where(exists().where(Student.id == StudentCourses.student_id, named))
     else:
-        waits = (
-            select(StudentCourses.course_id)
-            .join(Student, Student.id == StudentCourses.student_id)
-            .where(
-                StudentCourses.queue_place.is_not(None),
-                or_(
-                    listed(Student.id, "ids", is_sqlite=is_sqlite),
-                    listed(Student.student_number, "numbers", is_sqlite=is_sqlite),
-                ),
-            )
-        )
-        query = query.where(or_(wanted, Course.id.in_(waits)))
-    return query.with_for_update(key_share=True, skip_locked=further) if locks else query
+        waits = waits.join(Student, Student.id == StudentCourses.student_id).where(named)
+    wanted = listed(Course.id, "courses", is_sqlite=is_sqlite)
+    query = course_columns().where(or_(wanted, Course.id.in_(waits)))
+    return query.with_for_update(key_share=True) if locks else query
+
+
+@cache
+def further_courses(*, is_sqlite: bool, locks: bool) -> Query:
+    """Select the courses of the ids in `:courses`, by id.
+
+    They are locked out of turn: those that somebody holds are left out, for waiting could end in a
+    deadlock.
+    """
+    query = course_columns().where(listed(Course.id, "courses", is_sqlite=is_sqlite))
+    return query.with_for_update(key_share=True, skip_locked=True) if locks else query
 
 
 @cache
@@ -127,7 +133,8 @@ def seats_by_tags(*, is_sqlite: bool) -> Query:
 def students(*, is_sqlite: bool, locks: bool, by: tuple[str, ...], further: bool = False) -> Query:
     """Select students by id, in the order of `StudentFact`; `by` names the lists that are given.
 
-    They are `:numbers` and `:ids`; with both, whoever is in one of them. `further` as in `courses`.
+    They are `:numbers` and `:ids`; with both, whoever is in one of them. `further` ones are locked
+    as `further_courses` are.
     """
     columns = {"numbers": Student.student_number, "ids": Student.id}
     conditions = [listed(columns[name], name, is_sqlite=is_sqlite) for name in by]

@@ -73,7 +73,7 @@ class Records:
         """Take in, with everything that rules ask about them, the courses to be judged."""
         missing = sorted(set(course_ids) - self.facts.courses.keys())
         if missing:
-            query = statements.courses(is_sqlite=self.is_sqlite, locks=False, further=True)
+            query = statements.further_courses(is_sqlite=self.is_sqlite, locks=False)
             parameters = {"courses": list_parameter(missing, is_sqlite=self.is_sqlite)}
             found = load_courses(self.session, list(self.scope.terms), query, parameters)
             self.facts.courses.update((course.course_id, course) for course in found)
