@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,11 +10,15 @@ from unittest.mock import patch
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from studentcli.services import batches
+from studentcli.services.batches import EnrollmentUnit
 from studentcli.services.behind import TURN, WriteBehind, short_turns
+from studentcli.services.checks import check_database
 from studentcli.services.parts import PartedBatch
+from studentcli.services.transcripts import Question
 from studentcli.services.writer import Rows, Stamp
 from tests.world import World
 
@@ -99,6 +104,18 @@ def test_the_commit_waits_for_the_chunk_under_way(world: World) -> None:
     assert carry(world, work).done == ["wrote 1"]
 
 
+def test_no_thread_starts_with_a_chunk_in_hand(world: World) -> None:
+    """Ctrl-C while it starts would hide it from the wait for it, and close what it uses."""
+
+    def work(behind: WriteBehind, load: SlowLoad, _: Session) -> None:
+        load.may_go_on.set()
+        with patch.object(threading.Thread, "start", side_effect=KeyboardInterrupt):
+            behind.put(rows_of(1))
+            behind.go()
+
+    assert carry(world, work).done == ["wrote 1"]
+
+
 def test_the_parts_of_an_import_leave_no_threads_behind(world: World) -> None:
     """Each has a thread of its own, and the collector of cycles is off meanwhile."""
     world.student(*(f"S{n}" for n in range(30)))
@@ -130,6 +147,90 @@ def test_what_stops_the_writing_stops_the_operation(world: World) -> None:
     with pytest.raises(ZeroDivisionError):
         carry(world, work)
     assert world.count("terms") == before
+
+
+def test_a_question_is_answered_between_chunks_and_other_statements_wait_for_it(
+    world: World,
+) -> None:
+    def work(behind: WriteBehind, load: SlowLoad, session: Session) -> None:
+        def question() -> int:
+            time.sleep(0.2)
+            load.done.append("asked")
+            return int(load.connection.exec_driver_sql("SELECT 7").scalar_one())
+
+        behind.put(rows_of(1))
+        behind.go()
+        behind.ask(question)
+        later(load)
+        session.execute(text("SELECT 1"))
+        load.done.append("went on")
+        load.done.append(str(behind.answer()))
+
+    assert carry(world, work).done == ["wrote 1", "asked", "went on", "7"]
+
+
+def test_what_stops_the_writing_is_told_in_place_of_the_answer(world: World) -> None:
+    """PostgreSQL answers nothing more in a transaction that is broken."""
+
+    def work(behind: WriteBehind, load: SlowLoad, _: Session) -> None:
+        behind.put(Rows([], [], [], Stamp(0, "")))
+        behind.go()
+        behind.ask(lambda: load.connection.exec_driver_sql("SELECT nothing"))
+        load.may_go_on.set()
+        behind.answer()
+
+    with pytest.raises(ZeroDivisionError):
+        carry(world, work)
+
+
+def test_a_question_that_fails_stops_the_operation(world: World) -> None:
+    def work(behind: WriteBehind, load: SlowLoad, _: Session) -> None:
+        behind.ask(lambda: load.connection.exec_driver_sql("SELECT nothing"))
+        behind.answer()
+
+    with pytest.raises(DBAPIError, match="SELECT nothing"):
+        carry(world, work)
+
+
+def test_what_the_next_chunk_needs_is_read_before_this_one_is_decided(world: World) -> None:
+    """Whoever is decided here is known, and not read again; also a queue that moves."""
+    world.student("S1", "S2", "S3", "S4")
+    world.course("A", capacity=1, waitlist=9)
+    world.course("B")
+    world.import_csv("student,course\nS1,A\nS2,A\nS3,A\nS4,B\n")
+    done: list[str] = []
+
+    def put(question: Question) -> Any:
+        is_beside = threading.current_thread() is not threading.main_thread()
+        done.append("read beside" if is_beside else "read")
+        return ask(question)
+
+    def process(unit: EnrollmentUnit, items: list[Any]) -> list[Any]:
+        results = go_on(unit, items)
+        done.append("decided")
+        return results
+
+    ask, go_on = Question.put, EnrollmentUnit.process
+    file = "action,student,course\ndrop,S1,A\nenroll,S2,A\ndrop,S2,A\nenroll,S4,B\nenroll,S4,A\n"
+    with patch.object(Question, "put", put), patch.object(EnrollmentUnit, "process", process):
+        _, items = world.import_csv(file, chunk=1)
+    results = [outcome.result for decision in items for outcome in decision.outcomes]
+    assert results == ["dropped", "unchanged", "dropped", "unchanged", "waitlisted"]
+    assert world.statuses()["S3", "ALL/A-1"] == "enrolled"
+    # The queue of A was read with its lock.
+    assert done[0] == "read"
+    assert sorted(done[1:]) == ["decided"] * 4 + ["read beside"]
+    assert world.database.read(check_database) == []
+
+
+def test_reading_ahead_takes_no_hold_from_who_is_decided_now(world: World) -> None:
+    """In a simple catalogue only pairs that are asked for are read, with the holds each time."""
+    world.student("S1")
+    world.course("A", "B")
+    world.hold("S1")
+    rows = "S1,A,2026-08-24\nS1,B,2026-08-25\n"
+    result, _ = world.import_csv(f"student,course,effective_on\n{rows}", chunk=1, on_error="skip")
+    assert result.totals == {"refused": 2}
 
 
 def stop_in_a_chunk(world: World, loads: list[SlowLoad]) -> None:

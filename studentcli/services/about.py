@@ -1,6 +1,6 @@
 """Which enrollments the changes of some requests are about: what has to be read for them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 from typing import Any
 
@@ -11,6 +11,14 @@ from studentcli.services.resolve import CourseIndex
 
 Asker = Any
 """Who asks: the student of a request, or a refusal where there is none; of rows a list of these."""
+
+
+def students_among(askers: Iterable[Asker]) -> Iterator[StudentFact]:
+    """Give the students of requests and rows, some of them more than once."""
+    for by in askers:
+        for student in by if isinstance(by, list) else (by,):
+            if student.__class__ is StudentFact:  # asked for every row
+                yield student
 
 
 def pairs(

@@ -26,6 +26,7 @@ from studentcli.services.loading import Decided, Deciding
 from studentcli.services.operations import Act, Recorder, count_outcomes
 from studentcli.services.parts import PartedBatch
 from studentcli.services.runs import begin_run, require_finished, same_file
+from studentcli.services.transcripts import Found
 from studentcli.services.writer import finished_rows
 
 __all__ = ["Batch", "BatchOptions", "BatchResult", "EnrollmentUnit", "Reader", "Result", "Sink"]
@@ -93,18 +94,32 @@ class EnrollmentUnit:
         self.deciding.reads_named = False  # each chunk reads those of its rows
         self.deciding.transcripts.load = load
         self._behind = None if load is None else WriteBehind(session, load)
+        self._next: list[Any] = []
+        """The items of the chunk after the one that is decided, as far as that is known."""
+        self._ahead: Found | None = None
+        """What of these was found beside the deciding."""
         self.deciding.lock(survey.wanted)
 
     def chunks(self, reader: Reader, size: int) -> Iterable[Any]:
         """Give the rows of the file."""
-        return reader.chunks(size)
+        return self.looking_ahead(reader.chunks(size))
+
+    def looking_ahead(self, chunks: Iterable[Any]) -> Iterator[Any]:
+        """Give chunks, each when the next one is known; none may depend on how one is decided."""
+        rest = iter(chunks)
+        here = next(rest, None)
+        while here is not None:
+            following = next(rest, None)
+            self._next = [] if following is None else following.items
+            yield here
+            here = following
 
     def process(self, items: list[Any]) -> list[Any]:
         """Decide the requests of a chunk, and have written what they change."""
-        asked = [item for item in items if isinstance(item, Request | Adds)]
-        askers = self.deciding.load(asked)
+        askers = self._load(items)
         if self._behind is not None:
             self._behind.go()
+            self._look_ahead(self._behind)
         whose = iter(askers)
         results: list[Any] = []
         for item in items:
@@ -116,6 +131,23 @@ class EnrollmentUnit:
                 self.deciding.facts.events.append(unread(item))
         self.write()
         return results
+
+    def _load(self, items: list[Any]) -> list[Asker]:
+        ahead, self._ahead = self._ahead, None
+        if ahead is None or self._behind is None:
+            return self.deciding.load(_asked(items))
+        return self.deciding.take(ahead, ahead.question and self._behind.answer())
+
+    def _look_ahead(self, behind: WriteBehind) -> None:
+        """Have read what the next chunk needs, while this one is decided.
+
+        A student who is not known yet is in no decision before: nothing that is read changes.
+        """
+        if self._next:
+            self._ahead = self.deciding.find(_asked(self._next), in_one=True)
+            self._next = []
+            if self._ahead.question is not None:
+                behind.ask(self._ahead.question.put)
 
     def decide(self, asked: Request | Adds, by: Asker) -> Sequence[Decided]:
         """Decide a request, or rows, whose facts are loaded."""
@@ -148,6 +180,10 @@ class EnrollmentUnit:
             result.went_online = self._behind.end()
         result.operation_id = self.recorder.finish({**result.totals, **self.kept})
         result.promotions = self.promotions
+
+
+def _asked(items: list[Any]) -> list[Request | Adds]:
+    return [item for item in items if isinstance(item, Request | Adds)]
 
 
 class RecordUnit:

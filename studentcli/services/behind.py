@@ -1,16 +1,16 @@
-"""Writing behind the deciding: a chunk is written while the next ones are decided.
+"""Beside the deciding: a chunk is written meanwhile, and what the next one needs is read.
 
 The work is the database's, and Python is free for the next rows meanwhile. The connection has
-one user at a time: whoever else runs a statement on it waits for the chunk that is under way. A
-load that runs here has the connection alone, and never the session: that is no thing for threads.
+one user at a time: whoever else runs a statement on it waits for what is under way. What runs here
+has the connection alone, and never the session: that is no thing for threads.
 """
 
 import sys
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import event
 from sqlalchemy.orm import Session
@@ -40,6 +40,8 @@ def short_turns() -> Iterator[None]:
 class WriteBehind:
     """Takes finished rows chunk by chunk and hands them to a load, one chunk after the other.
 
+    Between two chunks it has questions answered.
+
     Args:
         session: in the operation's writing transaction.
         load: where the rows go.
@@ -49,10 +51,14 @@ class WriteBehind:
         self._load = load
         self._ready: Rows | None = None
         self._writing: Future[None] | None = None
+        self._asking: Future[Any] | None = None
         self._asks = True
         """Whether the chunk before was decided with questions to the database."""
         self._owner = threading.get_ident()
         self._thread = ThreadPoolExecutor(1)
+        # The thread starts before there is anything to do. If Ctrl-C came while it starts with a
+        # chunk in hand, nobody would know of it, and the connection would be closed under it.
+        self._thread.submit(int)
         connection = session.connection()
         event.listen(connection, "before_cursor_execute", self._give_way)
         event.listen(connection, "commit", self._give_way)
@@ -72,6 +78,20 @@ class WriteBehind:
         if rows is not None:
             self._require_written()
             self._writing = self._thread.submit(self._load.write, rows)
+
+    def ask(self, question: Callable[[], Any]) -> None:
+        """Have a question answered once what is under way is done; one at a time (`answer`)."""
+        self._asking = self._thread.submit(question)
+
+    def answer(self) -> Any:
+        """Give the answer to the question, once it is there."""
+        asking, self._asking = self._asking, None
+        if asking is None:
+            raise RuntimeError("nothing was asked")
+        wait([asking])
+        if self._writing is not None and self._writing.done():
+            self._writing.result()  # what stopped that is why there is no answer
+        return asking.result()
 
     def end(self) -> str | None:
         """Write everything, and let the tables hold it; nothing is taken after that.
@@ -93,6 +113,8 @@ class WriteBehind:
     def _give_way(self, *_: object) -> None:
         if threading.get_ident() == self._owner:
             self._asks = True
+            if self._asking is not None:
+                wait([self._asking])
             self._require_written()
 
     def _leave_off(self, *_: object) -> None:

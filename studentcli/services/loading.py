@@ -5,7 +5,7 @@ a million rows take the same path; only the sets differ.
 """
 
 import time
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import astuple
 from sys import intern
 from typing import Any, Final
@@ -22,6 +22,7 @@ from studentcli.facts import (
     EnrollmentFact,
     Enrollments,
     Facts,
+    Key,
     StudentFact,
 )
 from studentcli.models import Course
@@ -44,7 +45,7 @@ from studentcli.services.resolve import (
     load_terms,
     possible_codes,
 )
-from studentcli.services.transcripts import Transcripts
+from studentcli.services.transcripts import Found, Transcripts
 
 Decided = Decision | SeatedRows
 
@@ -135,14 +136,9 @@ class Deciding:
             return
         is_many = len(numbers) + len(student_ids) >= MANY
         query = statements.courses(is_sqlite=self.is_sqlite, locks=self.locks, many=is_many)
-        self._take_courses(
-            query,
-            {
-                "courses": self._list(sorted(course_ids)),
-                "numbers": self._list(numbers),
-                "ids": self._list(student_ids),
-            },
-        )
+        lists: dict[str, Iterable[object]]
+        lists = {"courses": sorted(course_ids), "numbers": numbers, "ids": student_ids}
+        self._take_courses(query, {name: self._list(values) for name, values in lists.items()})
 
     def _take_courses(self, query: Executable, parameters: dict[str, object]) -> set[int]:
         """Load courses under lock, with seats and queues; gives their ids."""
@@ -337,20 +333,35 @@ class Deciding:
 
     def load(self, asked: Sequence[Request | Adds]) -> list[about.Asker]:
         """Load what the rules read about the students; gives who asks, for each item."""
+        found = self.find(asked)
+        return self.take(found, found.question and found.question.put())
+
+    def find(self, asked: Sequence[Request | Adds], *, in_one: bool = False) -> Found:
+        """Find who asks, and what has to be read for it; `in_one` as `Transcripts.ask` has it.
+
+        What was found before has been taken, or is before anything else is decided.
+        """
         askers = [
             self._students.of(item.students, self._student)
             if isinstance(item, Adds)
             else self._student(item.student)
             for item in asked
         ]
-        if self.transcripts.reads_whole_records:
-            self.transcripts.read(list(self._met_anew))
-        else:
+        students, pairs = self._met_anew, set[Key]()
+        if not self.transcripts.reads_whole_records:
+            students = dict.fromkeys(about.students_among(askers))
             pairs = set(about.pairs(self.index, asked, askers))
-            self.transcripts.read(list(dict.fromkeys(_students_among(askers))), pairs)
+        question = self.transcripts.ask(list(students), pairs, in_one=in_one)
         self._met_anew.clear()
+        return Found(asked, askers, question)
+
+    def take(self, found: Found, answer: Any) -> list[about.Asker]:
+        """Take in the answer to the question about them; gives who asks, for each item."""
+        asked, askers, question = found
+        if question is not None:
+            self.transcripts.take(question, question.rows(answer))
         if self.transcripts.waits:
-            self.require_waits_locked({s.student_id for s in _students_among(askers)})
+            self.require_waits_locked({s.student_id for s in about.students_among(askers)})
         if any(map(self._is_locked, self.transcripts.met)):
             back_dated = about.back_dated(self.index, asked, askers, self.facts.unsettled)
             self.transcripts.read_recorded(back_dated)
@@ -386,10 +397,3 @@ class Deciding:
         self.numbers.clear()
         self._met_anew.clear()
         self._students.forget()
-
-
-def _students_among(askers: Iterable[about.Asker]) -> Iterator[StudentFact]:
-    for by in askers:
-        for student in by if isinstance(by, list) else (by,):
-            if student.__class__ is StudentFact:  # asked for every row
-                yield student

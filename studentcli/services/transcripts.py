@@ -1,15 +1,16 @@
 """What the rules read about students beside their own row: enrollments, holds, overrides."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
 from itertools import groupby
 from operator import add
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Executable
+from sqlalchemy import Connection, Executable
 from sqlalchemy.orm import Session
 
 from studentcli import errors
@@ -29,10 +30,48 @@ from studentcli.facts import (
     mark_of_course,
 )
 from studentcli.meetings import parse as parse_meetings
+from studentcli.requests import Adds, Request
 from studentcli.services import statements
+from studentcli.services.about import Asker
 from studentcli.services.bulk import Load
 from studentcli.services.events import UNDO, still_count
 from studentcli.services.resolve import is_sqlite, read_text
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be read about some students.
+
+    Args:
+        connection: in the operation's transaction.
+        students: locked.
+        query: of `statements`, whose answer is one text if it is `in_one`.
+        parameters: of the query.
+    """
+
+    connection: Connection
+    students: Sequence[StudentFact]
+    query: Executable
+    parameters: dict[str, Any]
+    in_one: bool
+
+    def put(self) -> Any:
+        """Run the query; gives an answer for `rows`. No Python is needed until it is complete."""
+        found = self.connection.execute(self.query, self.parameters)
+        return found.scalar_one() if self.in_one else found.all()
+
+    def rows(self, answer: Any) -> Iterable[Any]:
+        """Give the rows of an answer."""
+        rows: Iterable[Any] = json.loads(answer) if self.in_one else answer
+        return rows
+
+
+class Found(NamedTuple):
+    """Requests and rows, who asks for each, and what has to be read before they are decided."""
+
+    asked: Sequence[Request | Adds]
+    askers: list[Asker]
+    question: Question | None
 
 
 class Transcripts:
@@ -94,6 +133,22 @@ class Transcripts:
 
     def read(self, students: list[StudentFact], pairs: Iterable[Key] = ()) -> None:
         """Read the records of students that are not loaded yet, or only what is asked of them."""
+        question = self.ask(students, pairs)
+        if question is not None:
+            self.take(question, self._rows(question.query, question.parameters))
+
+    def ask(
+        self, students: list[StudentFact], pairs: Iterable[Key] = (), *, in_one: bool = False
+    ) -> Question | None:
+        """Say what `read` has to read, if anything; the answer is to be taken (`take`).
+
+        Args:
+            students: locked.
+            pairs: that are asked for; everything about the students when there are none.
+            in_one: whether SQLite gives the answer in one piece. It takes as much memory, and
+                another thread that reads it needs Python once and not for every row.
+        """
+        in_one = in_one and self.is_sqlite
         whole = self.reads_whole_records or not pairs
         parameters: dict[str, Any] = {}
         if whole:
@@ -103,23 +158,28 @@ class Transcripts:
             known = self.facts.students
             missing = sorted(k for k in pairs if k[1] not in known[k[0]].enrollments)
             if not missing:
-                return
+                return None
             parameters = statements.pair_parameters(missing, is_sqlite=self.is_sqlite)
         if not students:
-            return
+            return None
         parameters["students"] = self._list(student.student_id for student in students)
-        query = statements.records(is_sqlite=self.is_sqlite, whole=whole)
-        self._locked = {course.mark for course in self.facts.locked()}
+        query = statements.records(is_sqlite=self.is_sqlite, whole=whole, in_one=in_one)
         for student in students:
             student.is_loaded = whole
+        return Question(self.session.connection(), students, query, parameters, in_one)
+
+    def take(self, question: Question, rows: Iterable[Any]) -> None:
+        """Take the answer to a question into the facts."""
+        for student in question.students:
             student.holds, student.grants = (), NO_GRANTS
+        self._locked = {course.mark for course in self.facts.locked()}
         put: dict[str, Callable[..., None]] = {
             statements.ENROLLMENTS: self._put_enrollments,
             statements.HOLD: self._put_hold,
             statements.GRANT: self._put_grant,
             statements.COURSE: self._put_course,
         }
-        for kind, whose, *row in self._rows(query, parameters):
+        for kind, whose, *row in rows:
             try:
                 put[kind](whose, *row)
             except ValueError:

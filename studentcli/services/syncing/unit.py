@@ -111,7 +111,7 @@ class SyncUnit(EnrollmentUnit):
         if self.sync.absent != "keep":
             yield from self._absentees(size)
             self._move_up_where_full()
-        yield from file.chunks(size)
+        yield from self.looking_ahead(file.chunks(size))
 
     def _compare(self, file: SyncFile) -> None:
         comparison = self.comparison
