@@ -34,7 +34,7 @@ def prerequisite_is_missing(case: Case) -> Refusal | None:
         return None
     wanted = ", and ".join(" or ".join(map(_spelled, group)) for group in missing)
     asked = dict.fromkeys(item.code for group in missing for item in group)
-    have = [_evidence(pair, term) for code in asked for pair in _taken(case, code)]
+    have = [_evidence(pair, term) for code in asked for pair in _by_ref(_taken(case, code))]
     number = case.student.number
     evidence = f"{number} has {', '.join(have)}" if have else f"{number} has taken none of them"
     return Refusal(
@@ -101,6 +101,11 @@ def _taken(case: Case, code: str) -> list[Taken]:
         and (course := courses[course_id]) is not mine
         and course is not old
     ]
+
+
+def _by_ref(taken: list[Taken]) -> list[Taken]:
+    """Put courses in the order in which they are told: the tables give them in any."""
+    return sorted(taken, key=lambda pair: pair[0].ref)
 
 
 def _is_satisfied(group: Iterable[Required], case: Case, added: Container[str]) -> bool:
@@ -222,7 +227,7 @@ def section_is_a_duplicate(case: Case) -> Refusal | None:
     course = case.course
     if not course.has_sections:
         return None
-    for other, enrollment in _taken(case, course.code):
+    for other, enrollment in _by_ref(_taken(case, course.code)):
         if other.term is course.term:
             number = case.student.number
             swap = f"studentcli enroll {number} {course.ref} --instead-of {other.ref}"

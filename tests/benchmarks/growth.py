@@ -2,10 +2,11 @@
 
 `python -m tests.benchmarks.growth --engine postgresql [--largest 5000000] [--students 100000]`
 
-Ten rows to a student, so that the file grows with the school; or, with `--students`, ever more rows
-of the same school. Every size is imported once into a fresh database, as a file that arrives there.
-Beside it, in the same run, the first row alone: what starting and ending takes, however large the
-file is. What a row takes is told with it and beyond it.
+The file grows with its school, ten rows to a student and 500 to a course; or, with `--students`,
+ever more rows come from the same school of 2,000 courses. Every size is imported once into a fresh
+database, as a file that arrives there. Beside it, in the same run, the first row alone: what
+starting and ending takes, however large the file is. What a row takes is told with it and beyond
+it.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.benchmarks.batch import run_import
-from tests.benchmarks.school import School, Site, copied, opened_school
+from tests.benchmarks.school import SLOTS, School, Site, copied, opened_school
 
 SIZES: Final = (10_000, 100_000, 1_000_000, 5_000_000)
 
@@ -29,8 +30,10 @@ def main() -> None:
     parser.add_argument("--rules", action="store_true")
     chosen = parser.parse_args()
     for rows in (size for size in SIZES if size <= chosen.largest):
-        students = chosen.students or max(1_000, rows // 10)
-        school = School(rows, students, 2_000, chosen.rules)
+        students, courses = rows // 10, max(SLOTS, rows // 500)
+        if chosen.students:
+            students, courses = chosen.students, 2_000
+        school = School(rows, students, courses, chosen.rules)
         options = () if chosen.engine == "sqlite" else ("--exclusive",)
         with opened_school(chosen.engine, school) as (site, file):
             start = statistics.median(seconds_of_first_row(site, file, *options) for _ in range(3))

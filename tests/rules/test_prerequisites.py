@@ -141,6 +141,29 @@ def test_one_course_in_progress_in_time_is_enough_beside_one_that_is_later() -> 
     assert registry.enroll(course) == "enrolled"
 
 
+@pytest.mark.parametrize("terms", [("2026SP", "OTHER"), ("OTHER", "2026SP")])
+def test_what_was_taken_is_told_in_one_order(terms: tuple[str, str]) -> None:
+    """However the tables give it: the same refusal is the same text, today and in a plan."""
+    registry = Registry()
+    for term in terms:
+        registry.term(term)
+        done = registry.course("CS101", term=term)
+        registry.put(registry.s1, done, "completed", grade="F")
+    course = registry.course("CS201", requires="CS101")
+    (refusal,) = registry.one("enroll", course).refusals
+    assert refusal.message.endswith("S1 has 2026SP/CS101-1 with F, OTHER/CS101-1 with F")
+
+
+@pytest.mark.parametrize("sections", [("1", "2"), ("2", "1")])
+def test_of_two_other_sections_the_same_one_is_named(sections: tuple[str, str]) -> None:
+    registry = Registry()
+    for section in sections:
+        registry.put(registry.s1, registry.course("CS101", section=section), "enrolled")
+    third = registry.course("CS101", section="3", has_sections=True)
+    (refusal,) = registry.one("enroll", third).refusals
+    assert refusal.message == "S1 is enrolled in 2026FA/CS101-1 already"
+
+
 def test_the_course_itself_is_not_its_own_prerequisite() -> None:
     registry = Registry()
     course = registry.course("CS101", requires="CS101")
