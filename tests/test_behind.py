@@ -233,6 +233,22 @@ def test_reading_ahead_takes_no_hold_from_who_is_decided_now(world: World) -> No
     assert result.totals == {"refused": 2}
 
 
+def test_what_is_read_ahead_may_hold_bytes_in_the_place_of_a_text(sqlite_world: World) -> None:
+    """As what is read at once may: somebody edited the file."""
+    sqlite_world.student("S1", "S2")
+    sqlite_world.course("A", waitlist=1)
+    sqlite_world.hold("S2")
+    with sqlite_world.database.connect(writes=True) as connection:
+        connection.execute(text("UPDATE holds SET reason = X'6f6e65'"))
+        connection.commit()
+    rows = "S1,A,2026-08-24\nS2,A,2026-08-25\n"
+    result, items = sqlite_world.import_csv(
+        f"student,course,effective_on\n{rows}", chunk=1, on_error="skip"
+    )
+    assert result.totals == {"enrolled": 1, "refused": 1}
+    assert "one" in items[1].refused[0].refusals[0].message
+
+
 def stop_in_a_chunk(world: World, loads: list[SlowLoad]) -> None:
     """Be interrupted while a chunk is written; gives the load in the list."""
 

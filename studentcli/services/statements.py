@@ -145,8 +145,6 @@ def students(*, is_sqlite: bool, locks: bool, by: tuple[str, ...], further: bool
     return query.with_for_update(key_share=True, skip_locked=further) if locks else query
 
 
-RECORD_COLUMNS: Final = ("kind", "whose", *"abcdefghi")
-"""What `records` calls its columns: what they hold differs from kind to kind."""
 ENROLLMENTS: Final = "enrollments"
 HOLD: Final = "holds"
 GRANT: Final = "overrides"
@@ -199,9 +197,10 @@ def _enrollments(*, is_sqlite: bool) -> str:
 def records(*, is_sqlite: bool, whole: bool, in_one: bool = False) -> TextClause:
     """Select what the rules read about the students of `:students`, in one statement.
 
-    Rows of four kinds share the columns: enrollments (the `whole` record of a student, else those
-    of the pairs that `pair_parameters` gives; with `:known` the courses of a whole record that are
-    not in it), holds and overrides that were not taken back. Dates come as they are stored.
+    Rows of four kinds share the columns, of which b to g are texts and dates: enrollments (the
+    `whole` record of a student, else those of the pairs that `pair_parameters` gives; with `:known`
+    the courses of a whole record that are not in it), holds and overrides that were not taken back.
+    Dates come as they are stored.
 
     A student's enrollments are one row: their courses, `COMMA` between, and their states, `BREAK`
     between. A state is status and two dates, and unless these are null place, course to be given up
@@ -241,8 +240,9 @@ def records(*, is_sqlite: bool, whole: bool, in_one: bool = False) -> TextClause
         )
     rows = " UNION ALL ".join(arms)
     if in_one:
-        names = ", ".join(RECORD_COLUMNS)
-        rows = f"SELECT json_group_array(json_array({names})) FROM ({rows})"
+        # JSON holds no BLOB, and in a file edited by hand there can be one in the place of a text.
+        texts = ", ".join(f"CAST({name} AS text)" for name in "bcdefg")
+        rows = f"SELECT json_group_array(json_array(kind, whose, a, {texts}, h, i)) FROM ({rows})"
     return text(rows)
 
 
