@@ -183,6 +183,21 @@ def test_what_stops_the_writing_is_told_in_place_of_the_answer(world: World) -> 
         carry(world, work)
 
 
+def test_a_question_that_fails_is_told_and_not_what_follows_of_it(world: World) -> None:
+    """In a broken transaction of PostgreSQL the chunk behind it cannot be written either."""
+
+    def work(behind: WriteBehind, load: SlowLoad, _: Session) -> None:
+        load.may_go_on.set()
+        behind.ask(lambda: load.connection.exec_driver_sql("SELECT nothing"))
+        behind.put(rows_of(1))
+        behind.go()
+        time.sleep(0.2)
+        behind.answer()
+
+    with pytest.raises(DBAPIError, match="SELECT nothing"):
+        carry(world, work)
+
+
 def test_a_question_that_fails_stops_the_operation(world: World) -> None:
     def work(behind: WriteBehind, load: SlowLoad, _: Session) -> None:
         behind.ask(lambda: load.connection.exec_driver_sql("SELECT nothing"))

@@ -267,6 +267,18 @@ def test_a_reader_who_does_not_leave_makes_the_load_go_on_beside_it(postgres_wor
     assert shape(postgres_world) == before
 
 
+def test_keys_that_cannot_all_be_taken_down_stay_and_the_load_goes_on(
+    postgres_world: World,
+) -> None:
+    """Somebody has an index alone, which is locked after another key is down."""
+    before = shape(postgres_world)
+    rename = "ALTER INDEX uq_student_courses_course_id_queue_place RENAME TO another"
+    with somebody(postgres_world, rename):
+        assert "others were using" in str(import_exclusively(postgres_world, wait=0.3))
+    assert postgres_world.statuses() == {("S1", "ALL/A-1"): "enrolled"}
+    assert shape(postgres_world) == before
+
+
 def test_a_reader_of_events_is_not_in_the_way_of_a_load(postgres_world: World) -> None:
     """They have no foreign keys, and are written beside whoever reads them."""
     with somebody(postgres_world, "SELECT * FROM enrollment_events"):

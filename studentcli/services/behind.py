@@ -8,7 +8,7 @@ has the connection alone, and never the session: that is no thing for threads.
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -52,6 +52,7 @@ class WriteBehind:
         self._ready: Rows | None = None
         self._writing: Future[None] | None = None
         self._asking: Future[Any] | None = None
+        self._stopped: BaseException | None = None
         self._asks = True
         """Whether the chunk before was decided with questions to the database."""
         self._owner = threading.get_ident()
@@ -77,21 +78,32 @@ class WriteBehind:
         rows, self._ready = self._ready, None
         if rows is not None:
             self._require_written()
-            self._writing = self._thread.submit(self._load.write, rows)
+            self._writing = self._submit(self._load.write, rows)
 
     def ask(self, question: Callable[[], Any]) -> None:
         """Have a question answered once what is under way is done; one at a time (`answer`)."""
-        self._asking = self._thread.submit(question)
+        self._asking = self._submit(question)
 
     def answer(self) -> Any:
-        """Give the answer to the question, once it is there."""
-        asking, self._asking = self._asking, None
-        if asking is None:
+        """Give the answer to the question, once it is there; what stopped it is raised here."""
+        if self._asking is None:
             raise RuntimeError("nothing was asked")
-        wait([asking])
-        if self._writing is not None and self._writing.done():
-            self._writing.result()  # what stopped that is why there is no answer
-        return asking.result()
+        answer = self._asking.result()
+        self._asking = None
+        return answer
+
+    def _submit(self, work: Callable[..., Any], *given: Any) -> Future[Any]:
+        return self._thread.submit(self._unless_stopped, work, *given)
+
+    def _unless_stopped(self, work: Callable[..., Any], *given: Any) -> Any:
+        """Do some work, unless something before it failed: that is told, not what follows of it."""
+        if self._stopped is not None:
+            raise self._stopped
+        try:
+            return work(*given)
+        except BaseException as error:
+            self._stopped = error
+            raise
 
     def end(self) -> str | None:
         """Write everything, and let the tables hold it; nothing is taken after that.
@@ -114,7 +126,7 @@ class WriteBehind:
         if threading.get_ident() == self._owner:
             self._asks = True
             if self._asking is not None:
-                wait([self._asking])
+                self._asking.result()
             self._require_written()
 
     def _leave_off(self, *_: object) -> None:

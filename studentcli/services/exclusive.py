@@ -98,11 +98,12 @@ class Exclusive:
 
     def _take_down(self) -> None:
         self._run(f"LOCK TABLE {self._all} IN ACCESS EXCLUSIVE MODE")
-        self._make = []
+        made_again: list[str] = []
         for query in (_INDEXES, _CONSTRAINTS):
             for drop, make in self._query(query):
                 self._run(drop)
-                self._make.append(make)
+                made_again.append(make)
+        self._make = made_again  # only now: an attempt that fails leaves every key where it is
 
     def make_keys(self) -> None:
         """Make the indexes and foreign keys that are down; every row is checked."""

@@ -240,9 +240,11 @@ def records(*, is_sqlite: bool, whole: bool, in_one: bool = False) -> TextClause
         )
     rows = " UNION ALL ".join(arms)
     if in_one:
-        # JSON holds no BLOB, and in a file edited by hand there can be one in the place of a text.
+        # JSON holds no BLOB, and in a file edited by hand there can be one in any place.
         texts = ", ".join(f"CAST({name} AS text)" for name in "bcdefg")
-        rows = f"SELECT json_group_array(json_array(kind, whose, a, {texts}, h, i)) FROM ({rows})"
+        a, h, i = (f"CAST({name} AS integer)" for name in "ahi")
+        cells = f"kind, whose, {a}, {texts}, {h}, {i}"
+        rows = f"SELECT json_group_array(json_array({cells})) FROM ({rows})"
     return text(rows)
 
 
