@@ -141,7 +141,7 @@ class EnrollmentUnit:
     def _look_ahead(self, behind: WriteBehind) -> None:
         """Have read what the next chunk needs, while this one is decided.
 
-        A student who is not known yet is in no decision before: nothing that is read changes.
+        Only students and pairs that are not known yet are read: no decision before is about them.
         """
         if self._next:
             self._ahead = self.deciding.find(_asked(self._next), in_one=True)

@@ -1,8 +1,8 @@
 """Loads that dominate their table: keys and indexes are made once, after the rows.
 
-The rows of the enrollment tables that a file gives are poured into them in the order of their key,
-with the indexes and foreign keys down; then these are made anew from what the database's own
-catalogue said of them, so that the database checks every row. All of it happens inside the one
+The states that a file gives are poured into their table in the order of its key, with the indexes
+and foreign keys down, on SQLite its events, too; then these are made anew from what the database's
+own catalogue said of them, so that the database checks every row. All of it happens inside the one
 transaction of the file: nobody ever sees a table without its keys, and whatever stops the load
 leaves everything as it was. Measured at 1,000,000 rows in random order: keeping keys and indexes in
 step costs more than everything else together.
