@@ -239,13 +239,16 @@ def records(*, is_sqlite: bool, whole: bool, in_one: bool = False) -> TextClause
             f" AND NOT (c.id {known})"
         )
     rows = " UNION ALL ".join(arms)
-    if in_one:
-        # JSON holds no BLOB, and in a file edited by hand there can be one in any place.
-        texts = ", ".join(f"CAST({name} AS text)" for name in "bcdefg")
-        a, h, i = (f"CAST({name} AS integer)" for name in "ahi")
-        cells = f"kind, whose, {a}, {texts}, {h}, {i}"
-        rows = f"SELECT json_group_array(json_array({cells})) FROM ({rows})"
-    return text(rows)
+    return text(_in_one(rows) if in_one else rows)
+
+
+def _in_one(rows: str) -> str:
+    """Write the query that gives the rows of `records` as one JSON text."""
+    # JSON holds no BLOB, and in a file edited by hand there can be one in any place.
+    texts = ", ".join(f"CAST({name} AS text)" for name in "bcdefg")
+    a, h, i = (f"CAST({name} AS integer)" for name in "ahi")
+    cells = f"kind, whose, {a}, {texts}, {h}, {i}"
+    return f"SELECT json_group_array(json_array({cells})) FROM ({rows})"
 
 
 @cache
