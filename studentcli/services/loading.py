@@ -339,7 +339,7 @@ class Deciding:
     def find(self, asked: Sequence[Request | Adds], *, in_one: bool = False) -> Found:
         """Find who asks, and what has to be read for it; `in_one` as `Transcripts.ask` has it.
 
-        What was found before has been taken, or is before anything else is decided.
+        The answer is to be taken before these are decided, and after all that were found before.
         """
         askers = [
             self._students.of(item.students, self._student)

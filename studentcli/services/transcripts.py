@@ -56,7 +56,7 @@ class Question:
     in_one: bool
 
     def put(self) -> Any:
-        """Run the query; gives an answer for `rows`. No Python is needed until it is complete."""
+        """Run the query; gives an answer for `rows`."""
         found = self.connection.execute(self.query, self.parameters)
         return found.scalar_one() if self.in_one else found.all()
 
