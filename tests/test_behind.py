@@ -30,11 +30,12 @@ class SlowLoad:
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
-        self.may_go_on = threading.Event()
+        self.has_begun, self.may_go_on = threading.Event(), threading.Event()
         self.done: list[str] = []
 
     def write(self, rows: Rows) -> None:
         """Wait until somebody lets it go on, then use the connection."""
+        self.has_begun.set()
         assert self.may_go_on.wait(10)
         if not rows.events:
             raise ZeroDivisionError
@@ -198,6 +199,11 @@ def test_a_question_that_fails_is_told_and_not_what_follows_of_it(world: World) 
         carry(world, work)
 
 
+def test_there_is_no_answer_to_what_was_not_asked(sqlite_world: World) -> None:
+    with pytest.raises(RuntimeError, match="nothing was asked"):
+        carry(sqlite_world, lambda behind, *_: behind.answer())
+
+
 def test_a_question_that_fails_stops_the_operation(world: World) -> None:
     def work(behind: WriteBehind, load: SlowLoad, _: Session) -> None:
         behind.ask(lambda: load.connection.exec_driver_sql("SELECT nothing"))
@@ -265,12 +271,14 @@ def test_what_is_read_ahead_may_hold_bytes_in_the_place_of_a_text(sqlite_world: 
 
 
 def stop_in_a_chunk(world: World, loads: list[SlowLoad]) -> None:
-    """Be interrupted while a chunk is written; gives the load in the list."""
+    """Be interrupted while a chunk is written and there is more; gives the load in the list."""
 
     def work(behind: WriteBehind, load: SlowLoad, _: Session) -> None:
         loads.append(load)
         behind.put(rows_of(1))
         behind.go()
+        behind.ask(lambda: load.done.append("asked"))
+        assert load.has_begun.wait(10)
         later(load)
         raise KeyboardInterrupt
 
@@ -278,7 +286,9 @@ def stop_in_a_chunk(world: World, loads: list[SlowLoad]) -> None:
         carry(world, work)
 
 
-def test_who_is_stopped_waits_before_everything_is_rolled_back(world: World) -> None:
+def test_who_is_stopped_waits_for_what_is_under_way_before_everything_is_rolled_back(
+    world: World,
+) -> None:
     loads: list[SlowLoad] = []
     stop_in_a_chunk(world, loads)
     assert loads[0].done == ["wrote 1"]

@@ -279,6 +279,15 @@ def test_keys_that_cannot_all_be_taken_down_stay_and_the_load_goes_on(
     assert shape(postgres_world) == before
 
 
+def test_who_has_nothing_to_write_keeps_no_reader_out(postgres_world: World) -> None:
+    patient = patient_world(postgres_world, wait=0.3)
+    with somebody(postgres_world, "SELECT * FROM student_courses"):
+        result, _ = patient.import_csv("student,course\nS9,A\n", exclusive=True, on_error="skip")
+    assert result.totals == {"refused": 1}
+    assert result.went_online is None
+    patient.database.dispose()
+
+
 def test_a_reader_of_events_is_not_in_the_way_of_a_load(postgres_world: World) -> None:
     """They have no foreign keys, and are written beside whoever reads them."""
     with somebody(postgres_world, "SELECT * FROM enrollment_events"):
@@ -355,8 +364,21 @@ def test_a_large_load_takes_no_events_of_others_for_its_own(postgres_world: Worl
     assert_sound(postgres_world)
 
 
-def test_who_does_not_own_the_tables_loads_beside_others(
-    postgres_world: World, run: Run, tmp_path: Any
+@pytest.mark.parametrize(
+    "more",
+    [
+        (),
+        # The foreign keys point to others' tables: they cannot be made again.
+        ("GRANT CREATE ON SCHEMA public TO {clerk}",
+         "ALTER TABLE student_courses OWNER TO {clerk}"),
+        # An index is made in a schema.
+        ("REVOKE CREATE ON SCHEMA public FROM public",
+         "GRANT REFERENCES ON students, courses TO {clerk}",
+         "ALTER TABLE student_courses OWNER TO {clerk}"),
+    ],
+)  # fmt: skip
+def test_who_may_not_make_the_keys_loads_beside_others(
+    postgres_world: World, run: Run, tmp_path: Any, more: tuple[str, ...]
 ) -> None:
     clerk = f"clerk_{postgres_world.database.url.database}"
     with postgres_world.database.engine.begin() as connection:
@@ -364,6 +386,7 @@ def test_who_does_not_own_the_tables_loads_beside_others(
             f"CREATE ROLE {clerk} LOGIN",
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {clerk}",
             f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {clerk}",
+            *(statement.format(clerk=clerk) for statement in more),
         ):
             connection.execute(text(statement))
     url = postgres_world.database.url.set(username=clerk, drivername="postgresql")
@@ -371,7 +394,7 @@ def test_who_does_not_own_the_tables_loads_beside_others(
     done = run("import", "in.csv", "--exclusive", database=url.render_as_string())
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[0] == (
-        "loaded beside others, which takes longer: only the owner of the tables may take them"
+        "loaded beside others, which takes longer: only the owner of the tables may make their keys"
     )
     assert postgres_world.statuses() == {("S1", "ALL/A-1"): "enrolled"}
 

@@ -59,9 +59,10 @@ class StudentFact:
     """A student as the rules see one.
 
     `enrollments` leads from the course's id to the enrollment, in every state; like `holds` and
-    `grants` (by course id) it is there once `is_loaded` is set. What the courses add up to, so that
-    a rule need not go through them: `week` has a bit for every piece of the week in which an
-    enrolled course meets on any date, and `hours` is none until they are counted.
+    `grants` (by course id) it is there once `is_loaded` is set and the answer is taken to the
+    question that set it. What the courses add up to, so that a rule need not go through them:
+    `week` has a bit for every piece of the week in which an enrolled course meets on any date, and
+    `hours` is none until they are counted.
     """
 
     student_id: int

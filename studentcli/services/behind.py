@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import event
@@ -130,10 +131,11 @@ class WriteBehind:
             self._require_written()
 
     def _leave_off(self, *_: object) -> None:
-        """Wait before everything is rolled back: something else has failed, and is raised.
+        """Wait for what is under way before all is rolled back: something failed, and is raised.
 
         Nothing cuts that short, not even a second Ctrl-C: the connection is still in use.
         """
+        leave_off = partial(self._thread.shutdown, wait=True, cancel_futures=True)
         with suppress(KeyboardInterrupt):
-            self._thread.shutdown(wait=True)
-        self._thread.shutdown(wait=True)
+            leave_off()
+        leave_off()

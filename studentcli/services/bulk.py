@@ -294,10 +294,12 @@ class PostgresLoad:
         self._aside = _Aside(self.connection)
         self._before = _last_event(self.connection)
         self._operation_id: int | None = None
+        """Whose states are to be poured, if there are any."""
 
     def write(self, rows: Rows) -> None:
         """Write the events and put the states aside."""
-        self._operation_id = rows.stamp.operation_id
+        if rows.has_states:
+            self._operation_id = rows.stamp.operation_id
         add_events(self.connection, EVENTS, rows)
         self._aside.put(rows)
 

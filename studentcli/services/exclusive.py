@@ -44,8 +44,11 @@ WHERE i.indrelid = %s::regclass AND i.indisvalid
     AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conindid = i.indexrelid)
 ORDER BY i.indexrelid::regclass::text
 """
-_OWNED: Final = """
-SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = %s::regclass
+_MAY_MAKE_KEYS: Final = """
+SELECT pg_has_role(t.relowner, 'USAGE') AND has_schema_privilege(t.relnamespace, 'CREATE')
+    AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.contype = 'f' AND c.conrelid = t.oid
+        AND NOT has_table_privilege(c.confrelid, 'REFERENCES'))
+FROM pg_class t WHERE t.oid = %s::regclass
 """
 
 
@@ -81,8 +84,8 @@ class Exclusive:
         Returns:
             Why that is impossible, if it is.
         """
-        if not self._query(_OWNED)[0][0]:  # the keys of a table are its owner's
-            return "only the owner of the tables may take them"
+        if not self._query(_MAY_MAKE_KEYS)[0][0]:
+            return "only the owner of the tables may make their keys"
         return self._try(
             lambda: self._run(pass_gate(alone=True)),
             self.wait if patiently else 0,

@@ -83,6 +83,12 @@ class Rows:
     events: list[Row]
     stamp: Stamp
 
+    @property
+    def has_states(self) -> bool:
+        """Whether any state is to be written."""
+        told = any(len(event) == SHORT or event[3:6] == FIRST_SEAT for event in self.events)
+        return told or bool(self.new or self.moved)
+
 
 def write_facts(session: Session, facts: Facts, operation_id: int, recorded_at: datetime) -> None:
     """Write what the decisions changed and recorded, and take it out of the facts.
