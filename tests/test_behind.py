@@ -33,6 +33,8 @@ class SlowLoad:
         self.has_begun, self.may_go_on = threading.Event(), threading.Event()
         self.done: list[str] = []
 
+    def prepare(self, rows: Rows) -> None: ...
+
     def write(self, rows: Rows) -> None:
         """Wait until somebody lets it go on, then use the connection."""
         self.has_begun.set()

@@ -39,13 +39,18 @@ class Gathering:
     Args:
         read: reads a row: student, change, `request` cell.
         size: rows of a chunk.
+        first: rows of the first chunk; each is at most twice as large as the one before it.
     """
 
     def __init__(
-        self, read: Callable[[int, list[str]], tuple[str, Change, str]], size: int
+        self,
+        read: Callable[[int, list[str]], tuple[str, Change, str]],
+        size: int,
+        first: int | None = None,
     ) -> None:
         self._read = read
         self._size = size
+        self._room = min(first or size, size)
         self._open: tuple[Any, ...] | None = None
         """What a row must say to belong to the last request."""
         self.chunk = Chunk([], {})
@@ -64,7 +69,7 @@ class Gathering:
         start = 0
         while start < len(adds):
             yield from self._full()
-            stop = min(start + self._size - self.chunk.rows, len(adds))
+            stop = min(start + self._room - self.chunk.rows, len(adds))
             some = adds.cut(start, stop)
             self.chunk.items.append(some)
             self.chunk.rows += len(some)
@@ -100,6 +105,7 @@ class Gathering:
 
     def _full(self) -> Iterator[Chunk]:
         """Give the chunk that is full, before anything more is put into it."""
-        if self.chunk.rows >= self._size:
+        if self.chunk.rows >= self._room:
             yield self.chunk
             self.chunk = Chunk([], {})
+            self._room = min(2 * self._room, self._size)

@@ -113,9 +113,9 @@ class EnrollmentReader:
         """Whether the cells of every row are wanted; else chunks have those of some only."""
         self._digest: Digest | None = None
 
-    def chunks(self, size: int) -> Iterator[Chunk]:
-        """Read the file anew, in chunks of about `size` rows."""
-        gathering = Gathering(self._read, size)
+    def chunks(self, size: int, *, first: int | None = None) -> Iterator[Chunk]:
+        """Read the file anew, in chunks of about `size` rows; `first` as `Gathering` has it."""
+        gathering = Gathering(self._read, size, first)
         for piece in self._pieces():
             yield from gathering.take(piece)
         if gathering.chunk.items:
@@ -367,10 +367,11 @@ class RecordReader:
         self.source = source
         self.kind = kind
 
-    def chunks(self, size: int) -> Iterator[Chunk]:
-        """Read the file anew, in chunks of at most `size` rows."""
+    def chunks(self, size: int, *, first: int | None = None) -> Iterator[Chunk]:
+        """Read the file anew, in chunks of `size` rows, the first one of `first`."""
         rows = self.source.rows()
-        while block := dict(itertools.islice(rows, size)):
+        while block := dict(itertools.islice(rows, first or size)):
+            first = None
             yield Chunk([self._read(row) for row in block.items()], block, len(block))
 
     def survey(self) -> Survey:

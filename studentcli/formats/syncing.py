@@ -257,14 +257,14 @@ class SyncReader(EnrollmentReader):
         student, word = self._numbers(cells)
         return _id(self._student_ids, student), _id(self._course_ids, word)
 
-    def chunks(self, size: int) -> Iterator[Chunk]:
+    def chunks(self, size: int, *, first: int | None = None) -> Iterator[Chunk]:
         """Read the file anew, in chunks of about `size` rows; what is so already is counted.
 
         Of `size` such rows a chunk of their own tells: most files hold hardly any others.
         """
         self._size = size
         self._agreed = self._overruled = 0
-        for chunk in super().chunks(size):
+        for chunk in super().chunks(size, first=first):
             yield self._with_agreed(chunk)
         yield self._with_agreed(Chunk([], {}))
 

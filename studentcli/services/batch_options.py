@@ -26,8 +26,8 @@ class Readable(Protocol):
 class Reader(Protocol):
     """A file that can be read any number of times."""
 
-    def chunks(self, size: int) -> Iterable[Any]:
-        """Read the file anew, in chunks of about `size` rows."""
+    def chunks(self, size: int, *, first: int | None = None) -> Iterable[Any]:
+        """Read the file anew, in chunks of about `size` rows, of which the first can be smaller."""
 
 
 Result = Decision | SeatedRows | RecordOutcome | Unread

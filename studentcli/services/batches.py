@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import uuid4
 
 from sqlalchemy.orm import Session
@@ -30,6 +30,10 @@ from studentcli.services.transcripts import Found
 from studentcli.services.writer import finished_rows
 
 __all__ = ["Batch", "BatchOptions", "BatchResult", "EnrollmentUnit", "Reader", "Result", "Sink"]
+
+
+FIRST: Final = 2_500
+"""Rows of the first chunk: the sooner it is decided, the sooner the database is at work."""
 
 
 class _Abort(Exception):
@@ -102,7 +106,7 @@ class EnrollmentUnit:
 
     def chunks(self, reader: Reader, size: int) -> Iterable[Any]:
         """Give the rows of the file."""
-        return self.looking_ahead(reader.chunks(size))
+        return self.looking_ahead(reader.chunks(size, first=FIRST))
 
     def looking_ahead(self, chunks: Iterable[Any]) -> Iterator[Any]:
         """Give chunks, each when the next one is known; none may depend on how one is decided."""

@@ -69,6 +69,7 @@ class WriteBehind:
     def put(self, rows: Rows) -> None:
         """Take the rows of a chunk and write them at once, or after the next questions (`go`)."""
         self.go()
+        self._load.prepare(rows)
         self._ready = rows
         if not self._asks:
             self.go()

@@ -31,6 +31,7 @@ from studentcli.services.writer import (
     add_events,
     add_many,
     update_many,
+    write_out,
     write_rows,
 )
 
@@ -62,6 +63,9 @@ class Load(Protocol):
     @property
     def went_online(self) -> str | None:
         """Why a load that was to have the tables for itself did not get them."""
+
+    def prepare(self, rows: Rows) -> None:
+        """Do what of the writing needs no database, so that it need not wait for that."""
 
     def write(self, rows: Rows) -> None:
         """Take the rows of a chunk; this may run beside the deciding."""
@@ -127,6 +131,9 @@ class OnlineLoad:
         self.connection = connection
         self.went_online = went_online
 
+    def prepare(self, rows: Rows) -> None:
+        """Do nothing: it depends on their number how they are sent."""
+
     def write(self, rows: Rows) -> None:
         """Write the rows."""
         write_rows(self.connection, rows)
@@ -140,6 +147,10 @@ class OnlineLoad:
 
 class SteadyLoad(OnlineLoad):
     """As `OnlineLoad`, for many rows: the database makes the states of first seats."""
+
+    def prepare(self, rows: Rows) -> None:
+        """Write the events out."""
+        write_out(self.connection, rows)
 
     def write(self, rows: Rows) -> None:
         """Write the rows."""
@@ -295,6 +306,10 @@ class PostgresLoad:
         self._before = _last_event(self.connection)
         self._operation_id: int | None = None
         """Whose states are to be poured, if there are any."""
+
+    def prepare(self, rows: Rows) -> None:
+        """Write the events out."""
+        write_out(self.connection, rows)
 
     def write(self, rows: Rows) -> None:
         """Write the events and put the states aside."""

@@ -7,7 +7,7 @@ All ways write the same.
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -35,7 +35,7 @@ STATES: Final = "student_courses"
 EVENTS: Final = "enrollment_events"
 
 PIECE: Final = 65_536
-"""Characters that COPY is sent at a time, at least."""
+"""Characters that COPY is sent at a time."""
 
 COPY_FROM: Final = 300
 """From this many rows on COPY is worth its extra round trip."""
@@ -75,13 +75,15 @@ class Rows:
 
     The states that their event tells are not among the new ones (`FIRST_SEAT`); whoever got a first
     seat and moved since is among those that moved. An event is told without the stamp; a
-    `FirstSeat` stays as short as it is.
+    `FirstSeat` stays as short as it is. `text` is all events as they are sent, once they are
+    written out.
     """
 
     new: list[Row]
     moved: list[Row]
     events: list[Row]
     stamp: Stamp
+    text: str = ""
 
     @property
     def has_states(self) -> bool:
@@ -170,20 +172,31 @@ def add_many(connection: Connection, table: str, columns: Sequence[str], rows: l
             f"INSERT INTO {table} ({named}) SELECT {named} FROM {source}", parameters
         )
     else:
-        lines = (f"{_copied(row)}\n" for row in rows)
-        _copy(connection, table, columns, lines)
+        _copy(connection, table, columns, "".join(f"{_copied(row)}\n" for row in rows))
+
+
+def write_out(connection: Connection, rows: Rows) -> None:
+    """Write the events of a chunk out: Python's part of sending them, for which nobody waits."""
+    if _is_sqlite(connection):
+        short, other = '"s":[%d,%d,%d,"%s"],', '"o":%s,'
+        told = _blocks(rows.events, short, lambda row: other % _json(_day_first(row)))
+        rows.text = f"{{{''.join(told).removesuffix(',')}}}"
+    else:
+        head, short = _copied(rows.stamp), _copied((*rows.stamp, *first_event(*["%s"] * SHORT)))
+        told = _blocks(rows.events, f"{short}\n", lambda row: f"{head}\t{_copied(row)}\n")
+        rows.text = "".join(told)
 
 
 def add_events(connection: Connection, table: str, rows: Rows) -> None:
     """Add the events of a chunk to their table, or to one that has its columns, in their order."""
     if not rows.events:
         return
+    if not rows.text:
+        write_out(connection, rows)
     if _is_sqlite(connection):
         _tell_sqlite(connection, table, rows)
-        return
-    head, short = _copied(rows.stamp), _copied((*rows.stamp, *first_event(*["%s"] * SHORT)))
-    lines = _blocks(rows.events, f"{short}\n", lambda row: f"{head}\t{_copied(row)}\n")
-    _copy(connection, table, EVENT_COLUMNS, lines)
+    else:
+        _copy(connection, table, EVENT_COLUMNS, rows.text)
 
 
 def _blocks(events: list[Row], short: str, write: Callable[[Row], str]) -> Iterator[str]:
@@ -201,8 +214,6 @@ def _tell_sqlite(connection: Connection, table: str, rows: Rows) -> None:
 
     By the name a field that a short one does not have costs no look into its text.
     """
-    short, other = '"s":[%d,%d,%d,"%s"],', '"o":%s,'
-    told = "".join(_blocks(rows.events, short, lambda row: other % _json(_day_first(row))))
     fields = _day_first(Event._fields)
     usual = _day_first(first_event(*[None] * SHORT))
     cells = [f"json_extract(value, '$[{at}]')" for at in range(len(fields))]
@@ -212,7 +223,7 @@ def _tell_sqlite(connection: Connection, table: str, rows: Rows) -> None:
     connection.exec_driver_sql(
         f"INSERT INTO {table} (operation_id, recorded_at, {', '.join(fields)})"
         f" SELECT ?, ?, {', '.join(cells)} FROM json_each(?)",
-        (*rows.stamp, f"{{{told.removesuffix(',')}}}"),
+        (*rows.stamp, rows.text),
     )
 
 
@@ -281,10 +292,8 @@ def _copied(row: Row) -> str:
     )  # fmt: skip
 
 
-def _copy(
-    connection: Connection, table: str, columns: Sequence[str], blocks: Iterable[str]
-) -> None:
-    """Send lines; a block can be many of them."""
+def _copy(connection: Connection, table: str, columns: Sequence[str], lines: str) -> None:
+    """Send lines, in pieces: the server is at work on one while the next is sent."""
     statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
     driver: Any = connection.connection.driver_connection
     with (
@@ -292,21 +301,8 @@ def _copy(
         driver.cursor() as cursor,
         cursor.copy(statement) as copy,
     ):
-        for piece in _pieces(blocks):
-            copy.write(piece)
-
-
-def _pieces(blocks: Iterable[str]) -> Iterator[str]:
-    """Put lines together to pieces that are worth being sent."""
-    piece: list[str] = []
-    length = 0
-    for block in blocks:
-        piece.append(block)
-        length += len(block)
-        if length >= PIECE:
-            yield "".join(piece)
-            piece, length = [], 0
-    yield "".join(piece)
+        for start in range(0, len(lines), PIECE):
+            copy.write(lines[start : start + PIECE])
 
 
 @contextmanager
