@@ -27,13 +27,17 @@ class SlowLoad:
     """A load that takes its time, and says in which order things were done."""
 
     went_online: str | None = None
+    tells_all = False
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.has_begun, self.may_go_on = threading.Event(), threading.Event()
         self.done: list[str] = []
 
-    def prepare(self, rows: Rows) -> None: ...
+    def prepare(self, rows: Rows) -> None:
+        """Say that nobody had to be waited for."""
+        if self.tells_all:
+            self.done.append(f"prepared {rows.stamp.operation_id}")
 
     def write(self, rows: Rows) -> None:
         """Wait until somebody lets it go on, then use the connection."""
@@ -96,6 +100,17 @@ def test_chunks_are_written_at_once_only_where_no_question_is_to_be_expected(
 
     done = carry(world, work).done
     assert done == ["asked", "wrote 1", "wrote 2", "wrote 3", "asked"]
+
+
+def test_a_chunk_is_prepared_before_the_wait_for_the_one_under_way(world: World) -> None:
+    def work(behind: WriteBehind, load: SlowLoad, _: Session) -> None:
+        load.tells_all = True
+        behind.put(rows_of(1))
+        behind.go()
+        later(load)
+        behind.put(rows_of(2))
+
+    assert carry(world, work).done == ["prepared 1", "prepared 2", "wrote 1", "wrote 2"]
 
 
 def test_the_commit_waits_for_the_chunk_under_way(world: World) -> None:

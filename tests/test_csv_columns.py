@@ -13,7 +13,7 @@ from hypothesis import given
 
 from studentcli import errors
 from studentcli.formats import source as sources
-from studentcli.formats.native import EnrollmentReader
+from studentcli.formats.native import EnrollmentReader, reader_of
 from studentcli.formats.selection import Selection
 from studentcli.formats.source import CsvSource
 from studentcli.requests import Adds
@@ -111,6 +111,19 @@ def test_plain_rows_are_read_in_columns(tmp_path: Path) -> None:
 
     assert [len(item) for item in chunk.items if isinstance(item, Adds)] == [28]
     assert chunk.rows == len(chunk.cells) == 30
+
+
+@pytest.mark.parametrize("header", ["student,course", "student,status"])
+def test_chunks_grow_from_the_first_one_to_their_size(tmp_path: Path, header: str) -> None:
+    """The sooner the first one is decided, the sooner the database is at work."""
+    path = tmp_path / "plain.csv"
+    path.write_text(f"{header}\n" + "".join(f"S{n},active\n" for n in range(30)))
+    source = CsvSource(str(path))
+    grown = [chunk.rows for chunk in reader_of(source).chunks(8, first=2)]
+    even = [chunk.rows for chunk in reader_of(source).chunks(8)]
+    source.close()
+    assert grown == ([2, 4, 8, 8, 8] if "course" in header else [2, 8, 8, 8, 4])
+    assert even == [8, 8, 8, 6]
 
 
 class _BadDisk(io.FileIO):
