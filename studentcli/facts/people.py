@@ -58,9 +58,9 @@ NO_GRANTS: Final[Mapping[int, tuple[Grant, ...]]] = MappingProxyType({})
 class StudentFact:
     """A student as the rules see one.
 
-    `enrollments` leads from the course's id to the enrollment, in every state; like `holds` and
-    `grants` (by course id) it is there once `is_loaded` is set and the answer is taken to the
-    question that set it. What the courses add up to, so that a rule need not go through them:
+    `enrollments` leads from the course's id to the enrollment, in every state; `grants` has the
+    course's id, too. These and `holds` are asked for at once, which sets `is_loaded`, and there
+    when the answer is taken. What the courses add up to, so that a rule need not go through them:
     `week` has a bit for every piece of the week in which an enrolled course meets on any date, and
     `hours` is none until they are counted.
     """

@@ -33,13 +33,21 @@ class Chunk:
     rows: int = 0
 
 
+def growing(size: int, first: int | None) -> Iterator[int]:
+    """Give the sizes of chunks: `first`, if that is smaller, then twice as many up to `size`."""
+    rows = min(first or size, size)
+    while True:
+        yield rows
+        rows = min(2 * rows, size)
+
+
 class Gathering:
     """Puts rows together to requests, and these to chunks that end where a request ends.
 
     Args:
         read: reads a row: student, change, `request` cell.
         size: rows of a chunk.
-        first: rows of the first chunk; each is at most twice as large as the one before it.
+        first: rows of the first chunk, see `growing`.
     """
 
     def __init__(
@@ -49,8 +57,8 @@ class Gathering:
         first: int | None = None,
     ) -> None:
         self._read = read
-        self._size = size
-        self._room = min(first or size, size)
+        self._sizes = growing(size, first)
+        self._room = next(self._sizes)
         self._open: tuple[Any, ...] | None = None
         """What a row must say to belong to the last request."""
         self.chunk = Chunk([], {})
@@ -108,4 +116,4 @@ class Gathering:
         if self.chunk.rows >= self._room:
             yield self.chunk
             self.chunk = Chunk([], {})
-            self._room = min(2 * self._room, self._size)
+            self._room = next(self._sizes)

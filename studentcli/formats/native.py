@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from studentcli import errors, values
 from studentcli.formats.digest import Digest, Known
-from studentcli.formats.gathering import Chunk, Gathering, Plain, Unreadable
+from studentcli.formats.gathering import Chunk, Gathering, Plain, Unreadable, growing
 from studentcli.formats.source import CsvSource, Row
 from studentcli.records import COURSE, KINDS, STUDENT, TERM, RecordKind, RecordRow, read_row
 from studentcli.render import plain
@@ -114,7 +114,7 @@ class EnrollmentReader:
         self._digest: Digest | None = None
 
     def chunks(self, size: int, *, first: int | None = None) -> Iterator[Chunk]:
-        """Read the file anew, in chunks of about `size` rows; `first` as `Gathering` has it."""
+        """Read the file anew, in chunks of about `size` rows that begin with `first`."""
         gathering = Gathering(self._read, size, first)
         for piece in self._pieces():
             yield from gathering.take(piece)
@@ -368,10 +368,9 @@ class RecordReader:
         self.kind = kind
 
     def chunks(self, size: int, *, first: int | None = None) -> Iterator[Chunk]:
-        """Read the file anew, in chunks of `size` rows, the first one of `first`."""
-        rows = self.source.rows()
-        while block := dict(itertools.islice(rows, first or size)):
-            first = None
+        """Read the file anew, in chunks of at most `size` rows that begin with `first`."""
+        rows, sizes = self.source.rows(), growing(size, first)
+        while block := dict(itertools.islice(rows, next(sizes))):
             yield Chunk([self._read(row) for row in block.items()], block, len(block))
 
     def survey(self) -> Survey:

@@ -27,7 +27,7 @@ class Reader(Protocol):
     """A file that can be read any number of times."""
 
     def chunks(self, size: int, *, first: int | None = None) -> Iterable[Any]:
-        """Read the file anew, in chunks of about `size` rows, of which the first can be smaller."""
+        """Read the file anew, in chunks of about `size` rows that begin with `first`."""
 
 
 Result = Decision | SeatedRows | RecordOutcome | Unread

@@ -290,7 +290,7 @@ class SqliteLoad(SteadyLoad):
         self.connection.exec_driver_sql(f"PRAGMA cache_size = {cache_size}")
 
 
-class PostgresLoad:
+class PostgresLoad(SteadyLoad):
     """A bulk load into PostgreSQL: states are put aside while others are decided, then poured.
 
     Args:
@@ -299,17 +299,12 @@ class PostgresLoad:
     """
 
     def __init__(self, session: Session, tables: Exclusive) -> None:
-        self.connection = session.connection()
-        self.went_online: str | None = None
+        super().__init__(session.connection())
         self._tables = tables
         self._aside = _Aside(self.connection)
         self._before = _last_event(self.connection)
         self._operation_id: int | None = None
         """Whose states are to be poured, if there are any."""
-
-    def prepare(self, rows: Rows) -> None:
-        """Write the events out."""
-        write_out(self.connection, rows)
 
     def write(self, rows: Rows) -> None:
         """Write the events and put the states aside."""
@@ -317,9 +312,6 @@ class PostgresLoad:
             self._operation_id = rows.stamp.operation_id
         add_events(self.connection, EVENTS, rows)
         self._aside.put(rows)
-
-    def show_events(self) -> None:
-        """Do nothing: they are there."""
 
     def end(self) -> None:
         """Pour the states; make their indexes and foreign keys, which checks every row.

@@ -46,8 +46,13 @@ ORDER BY i.indexrelid::regclass::text
 """
 _MAY_MAKE_KEYS: Final = """
 SELECT pg_has_role(t.relowner, 'USAGE') AND has_schema_privilege(t.relnamespace, 'CREATE')
-    AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.contype = 'f' AND c.conrelid = t.oid
-        AND NOT has_table_privilege(c.confrelid, 'REFERENCES'))
+    AND NOT EXISTS (
+        SELECT 1 FROM pg_constraint c, unnest(c.confkey) AS k
+        WHERE c.contype = 'f' AND c.convalidated AND c.conrelid = t.oid AND NOT (
+            has_column_privilege(c.confrelid, k, 'REFERENCES')
+            AND has_table_privilege(c.confrelid, 'UPDATE, DELETE, TRUNCATE')  -- one: to lock it
+        )
+    )
 FROM pg_class t WHERE t.oid = %s::regclass
 """
 
@@ -85,7 +90,7 @@ class Exclusive:
             Why that is impossible, if it is.
         """
         if not self._query(_MAY_MAKE_KEYS)[0][0]:
-            return "only the owner of the tables may make their keys"
+            return "this database user may not make the keys of the tables, as their owner may"
         return self._try(
             lambda: self._run(pass_gate(alone=True)),
             self.wait if patiently else 0,

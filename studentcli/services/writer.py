@@ -7,7 +7,7 @@ All ways write the same.
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -35,7 +35,9 @@ STATES: Final = "student_courses"
 EVENTS: Final = "enrollment_events"
 
 PIECE: Final = 65_536
-"""Characters that COPY is sent at a time."""
+"""Characters that COPY is sent at a time, at most."""
+LINES: Final = 500
+"""Lines that are put together for that."""
 
 COPY_FROM: Final = 300
 """From this many rows on COPY is worth its extra round trip."""
@@ -172,31 +174,38 @@ def add_many(connection: Connection, table: str, columns: Sequence[str], rows: l
             f"INSERT INTO {table} ({named}) SELECT {named} FROM {source}", parameters
         )
     else:
-        _copy(connection, table, columns, "".join(f"{_copied(row)}\n" for row in rows))
+        _copy(connection, table, columns, (f"{_copied(row)}\n" for row in rows))
 
 
 def write_out(connection: Connection, rows: Rows) -> None:
-    """Write the events of a chunk out: Python's part of sending them, for which nobody waits."""
-    if _is_sqlite(connection):
-        short, other = '"s":[%d,%d,%d,"%s"],', '"o":%s,'
-        told = _blocks(rows.events, short, lambda row: other % _json(_day_first(row)))
-        rows.text = f"{{{''.join(told).removesuffix(',')}}}"
-    else:
-        head, short = _copied(rows.stamp), _copied((*rows.stamp, *first_event(*["%s"] * SHORT)))
-        told = _blocks(rows.events, f"{short}\n", lambda row: f"{head}\t{_copied(row)}\n")
-        rows.text = "".join(told)
+    """Write the events of a chunk out as they are sent, which needs no database."""
+    rows.text = _object(rows) if _is_sqlite(connection) else "".join(_lines(rows))
 
 
 def add_events(connection: Connection, table: str, rows: Rows) -> None:
     """Add the events of a chunk to their table, or to one that has its columns, in their order."""
     if not rows.events:
         return
-    if not rows.text:
-        write_out(connection, rows)
     if _is_sqlite(connection):
         _tell_sqlite(connection, table, rows)
     else:
-        _copy(connection, table, EVENT_COLUMNS, rows.text)
+        _copy(connection, table, EVENT_COLUMNS, [rows.text] if rows.text else _lines(rows))
+
+
+def _lines(rows: Rows) -> Iterator[str]:
+    """Write events out as COPY reads them, some lines at a time."""
+    head, short = _copied(rows.stamp), _copied((*rows.stamp, *first_event(*["%s"] * SHORT)))
+    return _blocks(rows.events, f"{short}\n", lambda row: f"{head}\t{_copied(row)}\n")
+
+
+def _object(rows: Rows) -> str:
+    """Write events out as one object of JSON in which each has the name of its kind.
+
+    By the name, short or other, a field that a short one does not have costs no look into its text.
+    """
+    short, other = '"s":[%d,%d,%d,"%s"],', '"o":%s,'
+    told = "".join(_blocks(rows.events, short, lambda row: other % _json(_day_first(row))))
+    return f"{{{told.removesuffix(',')}}}"
 
 
 def _blocks(events: list[Row], short: str, write: Callable[[Row], str]) -> Iterator[str]:
@@ -210,10 +219,7 @@ def _blocks(events: list[Row], short: str, write: Callable[[Row], str]) -> Itera
 
 
 def _tell_sqlite(connection: Connection, table: str, rows: Rows) -> None:
-    """Add events, told as one object in which each has the name of its kind: short or other.
-
-    By the name a field that a short one does not have costs no look into its text.
-    """
+    """Add events, told as one object (`_object`)."""
     fields = _day_first(Event._fields)
     usual = _day_first(first_event(*[None] * SHORT))
     cells = [f"json_extract(value, '$[{at}]')" for at in range(len(fields))]
@@ -223,7 +229,7 @@ def _tell_sqlite(connection: Connection, table: str, rows: Rows) -> None:
     connection.exec_driver_sql(
         f"INSERT INTO {table} (operation_id, recorded_at, {', '.join(fields)})"
         f" SELECT ?, ?, {', '.join(cells)} FROM json_each(?)",
-        (*rows.stamp, rows.text),
+        (*rows.stamp, rows.text or _object(rows)),
     )
 
 
@@ -292,8 +298,8 @@ def _copied(row: Row) -> str:
     )  # fmt: skip
 
 
-def _copy(connection: Connection, table: str, columns: Sequence[str], lines: str) -> None:
-    """Send lines, in pieces: the server is at work on one while the next is sent."""
+def _copy(connection: Connection, table: str, columns: Sequence[str], texts: Iterable[str]) -> None:
+    """Send lines, a text of one or many; in pieces: the server is at work on one meanwhile."""
     statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
     driver: Any = connection.connection.driver_connection
     with (
@@ -301,8 +307,10 @@ def _copy(connection: Connection, table: str, columns: Sequence[str], lines: str
         driver.cursor() as cursor,
         cursor.copy(statement) as copy,
     ):
-        for start in range(0, len(lines), PIECE):
-            copy.write(lines[start : start + PIECE])
+        rest = iter(texts)
+        while text := "".join(itertools.islice(rest, LINES)):
+            for start in range(0, len(text), PIECE):
+                copy.write(text[start : start + PIECE])
 
 
 @contextmanager
