@@ -15,7 +15,7 @@ from tests.test_state_machine import KINDS_OF_ACT, Act
 from tests.test_undoing import is_told, undo
 from tests.world import World
 
-EXAMPLES = int(os.environ.get("STUDENTCLI_TEST_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("STUDENTCLI_TEST_EXAMPLES", "15"))
 TABLES = (*desk.STATE, "holds", "overrides")
 Tables = dict[str, list[str]]
 
