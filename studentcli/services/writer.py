@@ -90,8 +90,7 @@ class Rows:
     @property
     def has_states(self) -> bool:
         """Whether any state is to be written."""
-        told = any(len(event) == SHORT or event[3:6] == FIRST_SEAT for event in self.events)
-        return told or bool(self.new or self.moved)
+        return bool(self.new or self.moved) or any(map(_tells_a_state, self.events))
 
 
 def write_facts(session: Session, facts: Facts, operation_id: int, recorded_at: datetime) -> None:
@@ -143,6 +142,11 @@ def write_rows(connection: Connection, rows: Rows) -> None:
     add_events(connection, EVENTS, rows)
 
 
+def _tells_a_state(event: Row) -> bool:
+    """Tell whether a finished event is that of a first seat, short or not."""
+    return len(event) == SHORT or event[3:6] == FIRST_SEAT
+
+
 def _told(event: Row) -> Event:
     """Give a finished event with all of its fields."""
     return first_event(*event) if len(event) == SHORT else Event(*event)
@@ -155,8 +159,7 @@ def _laid_out(rows: Rows) -> tuple[list[Row], list[Row]]:
     """
     first = {
         event[1:3]: (*event[1:3], event[5], event[9], event[9], None, None, None)
-        for event in map(_told, rows.events)
-        if event[3:6] == FIRST_SEAT
+        for event in map(_told, filter(_tells_a_state, rows.events))
     }
     last = {row[:2]: row for row in rows.moved}
     new = [last.pop(key, row) for key, row in first.items()]
